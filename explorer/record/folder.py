@@ -175,6 +175,11 @@ def study_folder(name: str) -> Path:
     return STUDIES / name
 
 
+def checkpoints(folder: Path) -> Path:
+    """The folder in which each run that has begun and not ended has a folder of its checkpoints, named by its id."""
+    return folder / "local" / "checkpoints"
+
+
 def checks_in(folder: Path) -> list[Path]:
     """The folders of a study's robustness checks."""
     return sorted(path for path in (folder / CHECKS).glob("*") if path.is_dir() and not path.is_symlink())

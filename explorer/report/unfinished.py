@@ -8,12 +8,14 @@ from explorer.analysis.judging import OpenedStudy
 from explorer.design.name import display_setting
 from explorer.host.commands import command_for
 from explorer.host.formatting import counted
-from explorer.record.starts import stop_words
+from explorer.record.folder import checkpoints
+from explorer.record.starts import execution_in, stop_words
 from explorer.study.run import FINAL_STATUSES
+from explorer.study.runs import rate_of, runs_of
 
-State = Literal["done", "failed", "left"]
+State = Literal["done", "failed", "begun", "left"]
 MOST_SQUARES = 600  # with more runs the numbers alone are shown
-WORDS: Mapping[State, str] = {"done": "done", "failed": "failed", "left": "to do"}
+WORDS: Mapping[State, str] = {"done": "done", "failed": "failed", "begun": "begun", "left": "to do"}
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Square:
 class Unfinished:
     """How far a study is.
 
-    words    how many runs are in, and when the last one ended. A page is a file: it cannot know whether more are on
-             their way, nor which
+    words    how many runs are in, and when the last one ended. A page is a file: it cannot know whether those that
+             have begun, of which there are checkpoints, are on their way
     command  what continues it
     rows     by setting as pages show it, a square for each of its runs; empty for too many runs
     kinds    the number of runs of each state
@@ -51,8 +53,12 @@ def unfinished(study: OpenedStudy) -> Unfinished | None:
     judged = runs[runs["rate"] == 1]
     statuses = dict(zip(zip(judged["setting"], judged["seed"], strict=True), judged["status"], strict=True))
     seeds, settings = list(study.plan.every_seed), [one.name for one in study.settings]
+    shown = len(seeds) * len(settings) <= MOST_SQUARES
+    begun = _begun(study) if shown else set()
     rows = {
-        display_setting(name): [_square(seed, str(statuses.get((name, seed), ""))) for seed in seeds]
+        display_setting(name): [
+            _square(seed, str(statuses.get((name, seed), "")), begun=(name, seed) in begun) for seed in seeds
+        ]
         for name in settings
     }
     far = f"{found.final:,} of {counted(found.wanted, 'run')}"
@@ -62,7 +68,7 @@ def unfinished(study: OpenedStudy) -> Unfinished | None:
     return Unfinished(
         words=f"{f'{stopped}: ' if stopped else ''}{far}{f', the last one ended {when}' if when else ''}",
         command=command_for("", study.config.name),
-        rows=rows if len(seeds) * len(settings) <= MOST_SQUARES else {},
+        rows=rows if shown else {},
         kinds={state: sum(one.state == state for own in rows.values() for one in own) for state in WORDS},
     )
 
@@ -73,7 +79,19 @@ def counts_in_words(squares: list[Square]) -> str:
     return ", ".join(f"{counts[state]} {words}" for state, words in WORDS.items() if counts[state])
 
 
-def _square(seed: int, status: str) -> Square:
+def _begun(study: OpenedStudy) -> set[tuple[str, int]]:
+    """The settings and seeds of runs that have begun: those of which there are checkpoints."""
+    ids = {path.name for path in checkpoints(study.folder).glob("*")}
+    if not ids:
+        return set()
+    execution = execution_in(study.execution, study.folder)
+    runs = runs_of(study.plan, study.settings, execution, str(study.environment["data_hash"]))
+    return {(setting.name, run.seed) for setting, run in runs if run.id in ids and rate_of(study.config, run) == 1}
+
+
+def _square(seed: int, status: str, *, begun: bool) -> Square:
+    if begun:
+        return Square(seed, "begun", f"seed {seed}: begun")
     if not status:
         return Square(seed, "left", f"seed {seed}: to do")
     if status == "ok":

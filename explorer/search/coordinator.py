@@ -34,7 +34,7 @@ from explorer.search.readings import Readings
 from explorer.search.rungs import chosen
 from explorer.search.sampler import sampler_name
 from explorer.search.spending import Spending
-from explorer.search.state import PageUpdater, State, checkpoints, forget, kept_seconds, open_state
+from explorer.search.state import PageUpdater, State, forget, kept_seconds, open_state
 from explorer.search.trackers.process import Trackers, of_study
 from explorer.search.train_speeds import lacking, measured_speeds
 from explorer.study.designs import Setting
@@ -376,7 +376,7 @@ def _job(state: State, setting: Setting, run: Run) -> Job:
         judges=is_judged(state.config, run),
         weights=weights,
         loaders=0 if state.config.engine.loaders == "auto" else state.config.engine.loaders,
-        checkpoints=str(checkpoints(state.folder) / run.id),
+        checkpoints=str(study.checkpoints(state.folder) / run.id),
         save_every=state.config.engine.save_every,
         until=state.rungs.until(setting.name),
         filters=state.config.records_filters,

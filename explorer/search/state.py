@@ -92,7 +92,7 @@ class Header(NamedTuple):
 
 def newest_first(folder: Path, run_id: str) -> list[Path]:
     """The checkpoints of a run."""
-    return sorted((checkpoints(folder) / run_id).glob("*.safetensors"), reverse=True)
+    return sorted((study.checkpoints(folder) / run_id).glob("*.safetensors"), reverse=True)
 
 
 def checkpoint_header(path: Path) -> Header:
@@ -154,7 +154,7 @@ def open_state(
     for setting_name, seed in zip(ended["setting"].tolist(), ended["seed"].tolist(), strict=True):
         rungs.end(setting_name, seed)
     final = {*ended["run"].tolist()}
-    for run_id in final & {path.name for path in checkpoints(folder).glob("*")}:
+    for run_id in final & {path.name for path in study.checkpoints(folder).glob("*")}:
         forget(folder, run_id)
     waiting = deque((setting, run) for setting, run in runs if run.id not in final)
     refuse_foreign(config, folder, runs, past)
@@ -251,11 +251,6 @@ def _drawn(measurer: Measurer, execution: Execution, trials: Trials, numbers: ra
     return with_latency(measurer, execution, designs)
 
 
-def checkpoints(folder: Path) -> Path:
-    """The folder in which each run that has begun has a folder of its checkpoints, named by its id."""
-    return folder / "local" / "checkpoints"
-
-
 def forget(folder: Path, run_id: str) -> None:
     """Delete the checkpoints of a run that has ended."""
-    shutil.rmtree(checkpoints(folder) / run_id, ignore_errors=True)
+    shutil.rmtree(study.checkpoints(folder) / run_id, ignore_errors=True)

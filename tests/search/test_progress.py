@@ -7,8 +7,9 @@ import torch
 from rich.console import Console
 
 from explorer.host.console import PlainConsole, say
+from explorer.record.folder import checkpoints
 from explorer.search.display import FRAME, Clock, Display, work_of
-from explorer.search.state import checkpoints, kept_seconds
+from explorer.search.state import kept_seconds
 from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult
 from explorer.study.runs import runs_of

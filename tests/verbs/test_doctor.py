@@ -18,10 +18,10 @@ import torch
 from explorer.__main__ import main
 from explorer.record import folder as study
 from explorer.record import records, table
+from explorer.record.folder import checkpoints
 from explorer.record.rows import RunRecord
 from explorer.search import coordinator
 from explorer.search.mirror import mirror_path
-from explorer.search.state import checkpoints
 from explorer.study.job import Event, Job
 from explorer.study.run import EpochResult
 from explorer.training.checkpoint import Checkpoint, save

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from explorer.host.errors import InputError
 from explorer.host.formatting import place_in_run
-from explorer.record.folder import CHECKS
-from explorer.search.state import checkpoint_header, checkpoints, forget, newest_first
+from explorer.record.folder import CHECKS, checkpoints
+from explorer.search.state import checkpoint_header, forget, newest_first
 from explorer.verbs.doctor.fault import Fault, set_aside
 
 
