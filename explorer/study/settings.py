@@ -923,7 +923,8 @@ class ColumnsConfig:
     """Which column of an imported file holds what; null: it is found by its usual names, none: it is not used.
 
     design         names of networks; in their place axes may be given: depth, cardinality and bottleneck_width, and
-                   where they are not the usual ones width, kernel_size, block and template
+                   where they are not the usual ones width, kernel_size, block, template, stem, projection, attention
+                   and scale
     error, accuracy  on test images, of which the error is judged; val_* on validation images, train_* while training
     seed           the runs of one seed are paired
     epoch          of a row that tells a run's result after it; where there is one row for each run, its last one
@@ -956,6 +957,10 @@ class ColumnsConfig:
     kernel_size: str | None = None
     block: str | None = None
     template: str | None = None
+    stem: str | None = None
+    projection: str | None = None
+    attention: str | None = None
+    scale: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from explorer.analysis.judging import OpenedStudy, open_study
 from explorer.analysis.sentences import sentence
 from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
+from explorer.host.formatting import JOINED
 from explorer.record.folder import REPORTS
 from explorer.report.drawing import draw
 from explorer.report.kinds import FIRST, Kind, kind_of_finding
@@ -82,7 +83,7 @@ class Text(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self.inside:
-            self.seen += data
+            self.seen += data.replace(JOINED, "-")
         elif self.inside == "data":
             self.packed += data
 

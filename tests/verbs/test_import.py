@@ -27,7 +27,7 @@ from explorer.study.known_data import known_data
 from explorer.study.settings import ImportConfig
 from explorer.verbs.command_line import read_command
 from explorer.verbs.importing.files import of_frame, read
-from explorer.verbs.importing.names import named
+from explorer.verbs.importing.names import named, of_axes
 from explorer.verbs.importing.numbers import counted_alike
 from explorer.verbs.importing.results import studies_of
 from tests.made_up import made_up
@@ -486,6 +486,21 @@ def test_names_are_read_as_papers_and_libraries_write_them(text: str, design: st
     found = named(text)
     assert found.design is not None
     assert (short_name(found.design), found.data, found.recipe) == (design, data, recipe)
+
+
+@pytest.mark.usefixtures("workplace")
+def test_axes_of_descendants_are_read_from_columns_and_their_usual_values_mean_nothing() -> None:
+    usual = {"stem": "plain", "projection": "conv", "attention": "none", "scale": "1"}
+    assert of_axes("50", "32", "4").design == of_axes("50", "32", "4.0", **usual).design == parse_name("50-32x4d")
+    descendants = {"stem": "deep", "projection": "pool", "attention": "se16", "scale": "4.0"}
+    for axis, value in descendants.items():
+        found = of_axes("50", "1", "26", **{**usual, axis: value}).design
+        assert found is not None
+        assert str(getattr(found, axis)) == value.removesuffix(".0")
+    assert of_axes("50", "1", "26", attention="much").design is None
+    table = {"depth": [50], "cardinality": [1], "bottleneck_width": [26], "res2net_scale": [4], "error": [22.0]}
+    (study,) = explorer.import_results(pd.DataFrame(table), name="axes", data="imagenet")
+    assert study.runs["setting"].tolist() == ["50-1x26d-s4"]
 
 
 def test_networks_that_do_not_exist_here_are_counted_and_named(said: Said) -> None:

@@ -51,9 +51,14 @@ USUAL: dict[str, tuple[str, ...]] = {
     "kernel_size": ("kernel_size", "kernel"),
     "block": ("block",),
     "template": ("template",),
+    "stem": ("stem",),
+    "projection": ("projection",),
+    "attention": ("attention",),
+    "scale": ("res2net_scale",),  # `scale` alone may be anything
 }
 assert set(USUAL) == {one.name for one in fields(ColumnsConfig)}
 AXES = ("depth", "cardinality", "bottleneck_width")  # which together are a design
+MORE_AXES = ("width", "kernel_size", "block", "template", "stem", "projection", "attention", "scale")
 ERRORS = {
     part: (f"{before}error", f"{before}accuracy")
     for part, before in (("test", ""), ("val", "val_"), ("train", "train_"))

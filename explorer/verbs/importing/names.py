@@ -1,14 +1,16 @@
 """Reads names of networks as papers and libraries write them, with what such a name says of data and recipe."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 from explorer.design.architecture import Architecture
 from explorer.design.name import parse_name, parse_setting
+from explorer.design.shape_axes import BY_NAME
 from explorer.study.known_data import known_data
 
 UNKNOWN = "is not known by this name"
+_USUAL = {one.name: one.default for one in fields(Architecture)}
 _TAG = re.compile(r"(.+?)\.([A-Za-z]\w*)")  # `resnext50_32x4d.a1_in1k`
 _WEIGHTS = re.compile(r"_weights$", re.IGNORECASE)  # `ResNeXt50_32X4D_Weights.IMAGENET1K_V2`
 _PREFIX = re.compile(r"(?:torchvision\.)?models\.", re.IGNORECASE)  # `torchvision.models.resnet50`
@@ -50,9 +52,12 @@ def named(text: str) -> Named:
 
 
 def of_axes(depth: str, cardinality: str, bottleneck_width: str, **others: str) -> Named:
-    """The network of numbers as text; `others` are width, kernel_size, block and template, where they are given."""
-    letters = {"width": "w", "kernel_size": "k", "block": "", "template": ""}
-    parts = [f"{letters[axis]}{_whole(value)}" for axis, value in others.items() if value]
+    """The network of numbers as text; `others` are its other axes, by their names, where they are given."""
+    parts = [
+        f"{BY_NAME[axis].letter}{_whole(value)}"
+        for axis, value in others.items()
+        if value and not (BY_NAME[axis].parts and str(_USUAL[axis]) == _whole(value))
+    ]
     return named("-".join([_whole(depth), f"{_whole(cardinality)}x{_whole(bottleneck_width)}d", *parts]))
 
 

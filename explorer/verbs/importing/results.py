@@ -20,6 +20,7 @@ from explorer.study.settings import ImportConfig
 from explorer.verbs.importing.columns import (
     AXES,
     ERRORS,
+    MORE_AXES,
     found_columns,
     one_of_each,
     refuse_without,
@@ -166,7 +167,7 @@ def _named(cells: Mapping[str, str]) -> tuple[Named, str]:
     name = cells.get("design", "")
     said = named(name) if name else Named(None, "has no name")
     if said.design is None and all(cells.get(axis) for axis in AXES):
-        others = {axis: cells[axis] for axis in ("width", "kernel_size", "block", "template") if cells.get(axis)}
+        others = {axis: cells[axis] for axis in MORE_AXES if cells.get(axis)}
         by_axes = of_axes(*(cells[axis] for axis in AXES), **others)
         return by_axes, name or "x".join(cells[axis] for axis in AXES)
     return said, name or "(none)"
