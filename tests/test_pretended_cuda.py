@@ -302,6 +302,7 @@ ELSEWHERE = {
     "engine/ray_engine.py": "tests/engine/test_crowded.py",
     "engine/slurm_engine.py": "tests/engine/test_cluster_input.py",
     "record/changes.py": "tests/record/test_changes.py",
+    "record/spent.py": "tests/search/test_spending.py",
     "search/execution_plan.py": "tests/search/test_execution.py",
     "search/measuring.py": "tests/search/test_execution.py",
     "training/glance.py": "tests/training/test_glance.py",

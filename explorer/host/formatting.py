@@ -52,10 +52,11 @@ def printable(text: str) -> str:
 
 def unbroken(text: str) -> str:
     """Text in which a number is not torn from its unit, nor a name from its brackets, where lines are broken."""
-    return _TOGETHER.sub(_kept, text)
+    return _TOGETHER.sub(lambda found: found[0].replace(" ", UNBROKEN), text)
 
 
 def _kept(found: re.Match[str]) -> str:
+    """A piece of text at none of whose spaces and hyphens a line ends; terminals would show the joiner as a blank."""
     return _HYPHEN.sub(JOINED, found[0].replace(" ", UNBROKEN))
 
 

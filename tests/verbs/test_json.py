@@ -63,7 +63,19 @@ def best(*words: str) -> None:
 # For each verb how its study is made, its words, and the keys of its document.
 SETTING = {"setting", "params", "macs", "activations", "params_deviation", "macs_deviation", "activations_deviation"}
 STUDY = {"study", "folder", "question", "verdict", "runs", "measure", "settings", "contrast", "others", "spaces"}
-STUDY |= {"trend", "front", "final_round", "robustness", "told_costs", "imported", "regime", "note", "stopped", "page"}
+STUDY |= {
+    "trend",
+    "front",
+    "final_round",
+    "robustness",
+    "told_costs",
+    "imported",
+    "regime",
+    "note",
+    "stopped",
+    "spent",
+    "page",
+}
 STUDY |= {"disagreement", "leading", "lengths", "equal_epochs"}
 CASES: dict[str, tuple[list[str], set[str]]] = {
     "run": (["run", "tiny"], STUDY),
@@ -140,6 +152,7 @@ def test_a_plan_has_exact_numbers_and_says_how_its_time_was_found(told: Told) ->
         "workers": 0,
         "how": "nothing to do",
         "words": "",
+        "money": None,
     }
     search = told("plan", *BEST)
     assert search["settings"] == []
