@@ -226,6 +226,7 @@ def test_a_record_whose_speeds_cannot_be_is_refused(both: StudyConfig) -> None:
             open_study(Path("studies/equal_time"))
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("train", ["macs", "time"])
 def test_a_study_of_equal_training_runs_continues_and_says_both_verdicts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], train: str

@@ -108,6 +108,7 @@ def test_a_stored_study_is_one_that_goes_on(half: bool, tmp_path: Path) -> None:
     assert len(records.load(folder).decisions) == (16 if half else 30)
 
 
+@pytest.mark.real
 def test_the_benchmark_tells_what_it_found(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quick = ["scale", "jobs=12"]
     assert measure([*quick, "slots=[1,3]", "seconds=[10]", "clock=simulated", "mirror=true"]) == 0

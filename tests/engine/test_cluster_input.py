@@ -269,6 +269,7 @@ def test_a_job_that_the_cluster_does_not_take_is_told(refused: Refused, command:
     assert "Invalid feature specification" in line
 
 
+@pytest.mark.real
 def test_a_job_that_would_wait_for_ever_is_told(
     refused: Refused, command: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

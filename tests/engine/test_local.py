@@ -55,6 +55,7 @@ def done(events: list[Event]) -> RunDone:
     return next(event for event in events if isinstance(event, RunDone))
 
 
+@pytest.mark.real
 def test_an_idle_process_that_was_killed_is_replaced(engine: LocalEngine, tiny: StudyConfig, run: Run) -> None:
     engine.ask(HostQuestion(tiny.data, "cpu"))
     idle = engine._workers[0].process

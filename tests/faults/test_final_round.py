@@ -96,6 +96,7 @@ def test_whatever_ends_a_final_round_the_name_alone_goes_on(whole: Path, tmp_pat
     ends_alike(place, whole, "killed and interrupted")
 
 
+@pytest.mark.real
 def test_a_study_that_ended_before_its_page_says_how_to_draw_it(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -279,6 +279,7 @@ def held(path: Path, begin: str) -> Iterator[None]:
             process.kill()
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("begin", broadly(["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE", "BEGIN"]))
 def test_a_locked_database_is_told_once_left_alone_and_caught_up_with_later(
     folder: Path, trials: Trials, database: Path, caplog: pytest.LogCaptureFixture, begin: str

@@ -138,6 +138,7 @@ def test_a_start_takes_the_place_of_what_it_noted_before_and_of_no_other(tmp_pat
     assert keep_spent(tmp_path, spent_entry("a", 4.0, None, {}), second) is None
 
 
+@pytest.mark.real
 def test_the_plan_says_what_it_costs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TINY, *QUICK]) == 0
     capsys.readouterr()

@@ -126,6 +126,7 @@ def stopping_after(rows: int) -> Callable[[], float]:
     return left
 
 
+@pytest.mark.real
 def test_a_start_stops_in_time_and_another_ends_the_study_as_if_it_had_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

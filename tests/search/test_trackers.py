@@ -337,6 +337,7 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda *overrides: main([*TINY, *overrides])
 
 
+@pytest.mark.real
 def test_a_study_writes_into_several_trackers_and_later_into_others(
     start: Any, uri: str, offline: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -353,6 +354,7 @@ def test_a_study_writes_into_several_trackers_and_later_into_others(
     assert_same(uri, shown)
 
 
+@pytest.mark.real
 def test_a_tracker_that_is_down_or_missing_is_told_of_once_and_caught_up_with_later(
     start: Any,
     empty: Path,
@@ -388,6 +390,7 @@ def test_a_tracker_that_is_down_or_missing_is_told_of_once_and_caught_up_with_la
     assert not behind(folder, "mlflow").exists()
 
 
+@pytest.mark.real
 def test_the_end_of_a_study_does_not_wait_for_a_tracker_that_says_nothing(
     small: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -426,6 +429,7 @@ def test_nothing_is_written_while_times_are_measured(small: Path) -> None:
     assert len([*(small / FOLDER).iterdir()]) == 4
 
 
+@pytest.mark.real
 def test_a_study_with_a_part_of_an_extension_and_a_final_round_are_written_too(workplace: Path) -> None:
     extend(ROOT / "examples" / "cmaes.py")
     config = read_command([*SEARCH, "search.sampler=cmaes"]).study

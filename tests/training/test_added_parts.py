@@ -169,6 +169,7 @@ def test_a_state_of_any_kind_comes_back_in_its_type_and_its_place_in_memory() ->
         packed(one)
 
 
+@pytest.mark.real
 def test_the_example_is_trained_recorded_and_wanted_again(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["recipe.augmentation=mixup", "recipe.numbers.mixup.alpha=0.4", f"extensions={EXAMPLE}"]
     assert main([*TINY, *words]) == 0

@@ -151,6 +151,7 @@ def test_class_names_that_do_not_fit(add: Callable[..., DataConfig]) -> None:
         check("folder", Source(lambda: None))
 
 
+@pytest.mark.real
 def test_the_example_is_trained_exported_and_wanted_again(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [word for word in TINY if not word.startswith("data.")]
     words += [EXAMPLE, "data=stripes", "data.train_images=60", "data.test_images=100", "search.seeds=1"]

@@ -23,6 +23,7 @@ def runs(tiny: StudyConfig, *names: str) -> list[Run]:
     return [Run(parse_name(name), TASK, recipe, data, "", 0, execution) for name in names]
 
 
+@pytest.mark.real
 def test_a_wider_network_takes_more_and_a_pass_less_than_a_step(tiny: StudyConfig) -> None:
     both = runs(tiny, "11-1x16d-w64", "11-1x64d-w256")
     small, large = (one[1] for one in peak_memory(both, "step", 32, turns=1))

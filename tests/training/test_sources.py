@@ -57,6 +57,7 @@ def test_a_change_of_code_is_a_change_of_that_file_alone(copy: Path, path: str, 
     assert changed(copy) == {path}
 
 
+@pytest.mark.real
 def test_files_that_runs_begin_or_cease_to_go_through_count(copy: Path) -> None:
     (copy / "training" / "more.py").write_text("ONE = 1\n")
     assert changed(copy) == set()

@@ -393,6 +393,7 @@ def test_the_final_round_trains_on_training_and_validation_images(tmp_path: Path
                 assert ends == apart.val.encoded.read(int(apart.val.index[-1]))
 
 
+@pytest.mark.real
 def test_a_test_part_that_the_search_has_trained_on_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -430,6 +431,7 @@ def table_bytes(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(folder.glob("*.csv"))]
 
 
+@pytest.mark.real
 def test_photographs_in_one_network_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -496,6 +498,7 @@ def test_photographs_in_one_network_out(
     assert (again.run.run, again.run.test_error) == (run.run, run.test_error)
 
 
+@pytest.mark.real
 def test_every_sentence_on_an_answer_is_honest_alone() -> None:
     """Runs that failed have no error; few images and few seeds leave wide intervals or none; chance is said of all."""
 

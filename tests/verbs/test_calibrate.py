@@ -16,6 +16,7 @@ from explorer.verbs.command_line import read_command
 from tests.photographs import photographs
 
 
+@pytest.mark.real
 def test_a_machine_is_measured_once_and_the_cache_says_when(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -149,6 +149,7 @@ print(right, total, "explorer" in sys.modules, "safetensors" in sys.modules)
 """
 
 
+@pytest.mark.real
 def test_ten_lines_elsewhere_classify_new_files_as_well_as_the_study_said(
     copied: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,6 +261,7 @@ def test_weights_cut_short_or_of_another_run_are_refused(copied: Path, capsys: p
     assert not (copied / "exports").exists()
 
 
+@pytest.mark.real
 def test_a_record_of_an_earlier_version_is_exported_where_its_images_are(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -111,6 +111,7 @@ def test_a_block_from_outside_is_planned_trained_judged_and_exported(
     assert "Shuffle ResNeXt-11 (4x4d, w16)" in page
 
 
+@pytest.mark.real
 def test_a_study_wants_its_extension_again(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = written(workplace, (ROOT / "examples" / "shuffle.py").read_text(), "shuffle.py")
     words = [f"extensions={copy}" if word == SHUFFLE else word for word in STUDY]
@@ -134,6 +135,7 @@ def test_a_study_wants_its_extension_again(workplace: Path, capsys: pytest.Captu
     assert re.search(r"extensions/shuffle\.py was version \w+, now version", capsys.readouterr().err)
 
 
+@pytest.mark.real
 def test_a_study_that_names_nothing_of_an_extension_does_not_depend_on_it(workplace: Path) -> None:
     assert main([*TINY, SHUFFLE, "search.seeds=1"]) == 0
     extensions.forget()
@@ -489,6 +491,7 @@ def test_a_block_without_paths_cannot_be_solved_for_a_budget(
     assert "its cost does not grow with the width of a path; list values of bottleneck_width" in capsys.readouterr().err
 
 
+@pytest.mark.real
 def test_an_installed_package_extends_by_its_entry_point(tmp_path: Path) -> None:
     package = tmp_path / "fancy_blocks"
     package.mkdir()

@@ -197,6 +197,7 @@ def test_a_final_round_has_its_answer_beside_the_others(told: Told) -> None:
     assert told("report", "best")["contrast"] is None
 
 
+@pytest.mark.real
 def test_fork_challenge_and_list_tell_as_well(told: Told) -> None:
     tiny()
     forked = told("fork", "tiny", "recipe.epochs=1", "engine.workers=1")  # which trains, in processes of its own
