@@ -30,9 +30,11 @@ _PARTS = {
     "template": re.compile(f"({'|'.join(TEMPLATES)})"),
 }
 _EXAMPLE = "expected a name like 29-32x4d, 50-1x64d or 29-32x4d-w64"
+_OTHERS = "w64, k5, b3.4.6.3, plain, deep, pool, pad, s4, eca, se16 or semid4 with any ratio from 1 to 9999"
 _KNOWN = "or one known from papers and libraries, such as resnet50, resnext50_32x4d, wrn-28-10 or regnetx_032"
 # The equivalent forms of a bottleneck, by their letters in the ResNeXt paper's figure 3.
 FORM_LETTERS = {"sum": "a", "concat": "b", "grouped": "c"}
+_PREACT_BASIC = "Pre-activation basic ResNet"  # as in Wide ResNets, which have a template of their own
 FORMED_BLOCKS = ("bottleneck", "preact")
 # The family of a block, as people see it: a dash before a number begins the depth.
 FAMILY = r"[A-Z](?:[A-Za-z0-9 ]|-(?=[A-Za-z]))*"
@@ -97,6 +99,10 @@ def display_name(architecture: Architecture, form: str = "grouped") -> str:
     family = architecture.kind.family
     if architecture.cardinality == 1:
         family = family.replace("ResNeXt", "ResNet")
+    if architecture.scale > 1:
+        family = family.replace("ResNe", "Res2Ne")
+    if architecture.block == "preact_basic" and architecture.template != "wide":
+        family = _PREACT_BASIC
     head, _, rest = short_name(architecture).partition("-")
     paths, *parts = rest.split("-")
     parts = [part for part in parts if part not in BLOCKS]
@@ -210,8 +216,9 @@ def _of_display(family: str, depth: str, factor: str | None, listed: str) -> str
     families = {
         shown.casefold(): name
         for name, kind in BLOCKS.items()
-        for shown in (kind.family, kind.family.replace("ResNeXt", "ResNet"))
-    }
+        for before in (kind.family, kind.family.replace("ResNeXt", "ResNet"))
+        for shown in (before, before.replace("ResNe", "Res2Ne"))
+    } | {_PREACT_BASIC.casefold(): "preact_basic"}
     block = families.get(family.casefold())
     typed = {shown: part for part, shown in _SHOWN_PARTS.items()}
     parts = [typed.get(part, part) for part in listed.split(", ")]
@@ -240,8 +247,8 @@ def _parse_parts(name: str) -> dict[str, str]:
         kinds += [("block", part)] if part in BLOCKS and not kinds else []
         if not kinds:
             raise ValueError(
-                f"part {part!r} is not understood; {_EXAMPLE}; "
-                f"blocks: {', '.join(BLOCKS)}; templates: {', '.join(TEMPLATES)}"
+                f"part {part!r} is not understood; {_EXAMPLE}; blocks: {', '.join(BLOCKS)}; templates: "
+                f"{', '.join(TEMPLATES)}; others: {_OTHERS}"
             )
         kind, value = kinds[0]
         if kind in found:

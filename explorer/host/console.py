@@ -23,8 +23,12 @@ def spare_letters() -> None:
 class PlainConsole(Console):
     """A console that prints control characters as escapes, since a file name could contain a terminal command.
 
-    Every string that is printed, alone or in a table, is rendered here first.
+    Every string that is printed, alone or in a table, is rendered here first, and none is read as the name of an emoji:
+    `latency:5:` is what somebody typed.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"emoji": False, **options})
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print. If the stream cannot be written, as on a full disk, raises OSError naming it and discards the rest."""

@@ -250,7 +250,7 @@ def _time(study: OpenedStudy) -> tuple[Answer, str]:
     spent, count = wording.duration(float(runs["seconds"].sum())), wording.counted(len(runs), "run")
     of_them = f", {final:,} of them of the final round" if final else ""
     held = study.spent.words(str(study.execution.get("device"))) if study.spent else ""
-    all_of_it = f" All that was started for it held {held}." if held else ""
+    all_of_it = f" Its starts held {held}; they note it once a minute." if held else ""
     return "yes", f"{spent} of training and evaluation in {count}{of_them}.{all_of_it}"
 
 

@@ -136,11 +136,9 @@ def run_study(
                 state = open_state(measurer, plan, settings, past, folder, execution, workers, console, readings)
             readings.count = state.display.counter
             state.clock, state.page_updater, state.start = clock, page_updater, start.number
-            with _spending(state, at_once) as spending:
+            with _spending(state, at_once, console):
                 _run_all(state, engine)
-            say(console, clock.summary())
-            if spending and (line := spending.words(execution.device)):
-                say(console, line)
+                say(console, clock.summary())
         except (InputError, KeyboardInterrupt):
             refused = True
             raise
@@ -303,20 +301,25 @@ def _still(state: State) -> Iterator[None]:
 
 
 @contextmanager
-def _spending(state: State, at_once: int) -> Iterator[Spending | None]:
-    """Note in the record what the body spends, if anything is trained in it here; `at_once` runs share a device."""
+def _spending(state: State, at_once: int, console: Console) -> Iterator[None]:
+    """Note in the record what the body spends, if anything is trained in it here; `at_once` runs share a device.
+
+    However it ends, what it spent is said.
+    """
     config, is_local = state.config, state.config.engine.name == "local"
     if config.is_told or not (state.waiting or state.to_ask):
-        yield None
+        yield
         return
     devices = math.ceil(state.workers / at_once)
     meters = Meters(state.measurer.host_report.gpus[:devices]) if is_local else None
     price = price_in(config.engine.price)
     state.spending = Spending(state.folder, state.clock, meters, price, devices, at_once, is_local)
     try:
-        yield state.spending
+        yield
     finally:
         state.spending.note(at_end=True)
+        if line := state.spending.words(state.execution.device):
+            say(console, f"Spent on {config.name}: {line}")
         if meters:
             meters.close()
 
@@ -332,6 +335,8 @@ def _run_all(state: State, engine: Engine) -> None:
 def _loop(state: State, engine: Engine) -> None:
     with interrupt.deferred():
         while state.waiting or state.running or state.to_ask:
+            if state.spending:
+                state.spending.note()
             engine.wanted, kept, in_time = _wanted(state), partial(kept_seconds, state.folder), True
             while engine.free > 0:
                 if not state.waiting and (in_time := state.limit.has_time_for_another(state.plan.seeds)):
@@ -415,8 +420,6 @@ def _handle(event: Event, state: State) -> None:
                 state.display.finished(_record(state, setting, run, outcome))
                 _log_failure(state, setting, run, event)
             _judge(state, setting)
-            if state.spending:
-                state.spending.note()
         case Mismatch(message):
             raise StudyStoppedError(f"the cost check failed and nothing more was run: {message}")
 

@@ -11,7 +11,7 @@ from explorer.record.spent import SPENT, keep_spent, spent_entry, spent_in
 from explorer.search.display import Clock
 from explorer.study.price import Price
 
-APART = 10.0  # seconds between two notes in the record
+APART = 60.0  # seconds between two notes in the record
 
 
 @dataclass
@@ -47,10 +47,10 @@ class Spending:
             self._noted = time.monotonic()
 
     def words(self, device: str) -> str:
-        """It in one line; "" where there is neither a price nor a meter."""
+        """It in words; "" where there is neither a price nor a meter."""
         found = spent_in({SPENT: [self._entry()]})
         assert found is not None
-        return f"Spent by this start: {found.words(device, self.price)}" if found.money or found.energy else ""
+        return found.words(device, self.price) if found.money or found.energy else ""
 
     def _entry(self) -> dict[str, Any]:
         energy = self.meters.kilowatt_hours if self.meters else {}

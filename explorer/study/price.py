@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from explorer.host.errors import InputError
 
-_PRICE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([^\W\d_]{0,10}|[$€£¥₹])")
+# A single letter is none of a currency: `12k` and `2.5E` mean something else.
+_PRICE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([^\W\d_]{2,10}|[$€£¥₹]|)")
+MOST = 1e9
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Price:
     @property
     def words(self) -> str:
         """The price itself: `2.50 EUR an hour`."""
-        return f"{money(self.amount, self.unit)} an hour"
+        return f"{money(self.amount, self.unit).removesuffix(' in money')} an hour"
 
 
 def price_in(text: str | float | None) -> Price | None:
@@ -32,16 +34,17 @@ def price_in(text: str | float | None) -> Price | None:
     """
     if text is None:
         return None
-    found = _PRICE.fullmatch(str(text).strip())
-    if found is None:
+    found = _PRICE.fullmatch(text.strip()) if isinstance(text, str) else None
+    amount, unit = (text, "") if not isinstance(text, str) else (float(found[1]), found[2]) if found else (-1.0, "")
+    if not 0 <= amount <= MOST:  # nor NaN
         raise InputError(
-            f"engine.price={text}: is no price of an hour of a device; say a number, with its currency or without: "
-            "engine.price=2.5 or engine.price=2.5EUR"
+            f"engine.price={text}: is no price of an hour of a device; allowed are numbers from 0 to {MOST:,.0f}, with "
+            "a currency or without: engine.price=2.5 or engine.price=2.5EUR"
         )
-    return Price(float(found[1]), found[2])
+    return Price(float(amount), unit)
 
 
 def money(amount: float, unit: str) -> str:
-    """An amount of money: `3.46 EUR`; below a tenth to two figures: `0.0042 EUR`."""
+    """An amount: `3.46 EUR`; below a tenth to two figures: `0.0042 EUR`; without a currency `3.46 in money`."""
     number = f"{amount:,.2f}" if amount >= 0.1 or not amount else f"{amount:.2g}"
-    return f"{number} {unit}".strip()
+    return f"{number} {unit or 'in money'}"

@@ -59,13 +59,21 @@ def own_execution(execution: Execution, setting: Setting, task: Task) -> Executi
 def refuse_batch(config: StudyConfig, images: int) -> None:
     """Raise InputError if a batch is larger than `images`, the number of training images found at the study's start.
 
-    And if `recipe.steps` makes more epochs of them than a record may have.
+    And if `recipe.steps` is no longer than the warm-up, or makes more epochs of them than a record may have.
     """
     if config.recipe.batch_size > images:
         raise InputError(
             f"recipe.batch_size={config.recipe.batch_size}: {config.data.name} has {images:,} images to train on; "
             "allowed is at most that"
         )
+    if config.recipe.steps is not None:
+        of_epoch = images // config.recipe.batch_size
+        if config.recipe.warmup_epochs * of_epoch >= config.recipe.steps:
+            raise InputError(
+                f"recipe.warmup_epochs={config.recipe.warmup_epochs:g}: an epoch of {images:,} images has {of_epoch} "
+                f"steps; allowed is less than {config.recipe.steps / of_epoch:.3g}, since recipe.steps is "
+                f"{config.recipe.steps}"
+            )
     if config.recipe.epochs_on(images) > MOST_EPOCHS:
         most = MOST_EPOCHS * (images // config.recipe.batch_size)
         raise InputError(

@@ -602,7 +602,7 @@ class EngineConfig:
     loaders: Count | Literal["auto"] = "auto"
     save_every: Annotated[float, Ge(0)] = 30.0
     silence: Annotated[float, Gt(0)] = 900.0
-    price: Rate | str | None = None
+    price: float | str | None = None
     address: Annotated[str, MinLen(1)] = field(default="local", metadata=OF_RAY)
     share: Annotated[float, Gt(0), Le(1)] | Literal["auto"] = field(default="auto", metadata=OF_RAY)
     ahead: Natural = field(default=1, metadata=OF_RAY)

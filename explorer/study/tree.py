@@ -210,6 +210,11 @@ def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Pl
     same = [other["msg"] for other in problems if _located(other["loc"], tree)[0] == path]
     key = ".".join(path)
     if problem["type"] in ("missing", "missing_argument"):
+        if path[-1].isdigit():  # of a pair
+            (*whole, _), said = path, _located(problem["loc"][:-1], tree)[1]
+            lacking = sum(other["loc"][:-1] == problem["loc"][:-1] for other in problems)
+            words = f"must be {len(said) + lacking} values, as [...,...]"
+            return f"{'.'.join(whole)}={json.dumps(said)}: {words}{place(tuple(whole))}"
         return f"{key} is missing{place(path)}"
     if problem["type"] == "value_error":
         reason = str(problem["ctx"]["error"])

@@ -298,8 +298,8 @@ class Study:
         same way and then raises KeyboardInterrupt. A finished study trains nothing. Raises InputError for what can be
         repaired, and StudyStoppedError if runs failed or nothing could be judged.
         """
-        if hours is not None and not number("hours", hours) > 0:
-            raise InputError(f"hours={hours}: allowed are numbers above 0")
+        if hours is not None:
+            hours = number("hours", hours, least=1e-6)
         from explorer.verbs.run import carry_out
 
         console = open_console(quiet=quiet)

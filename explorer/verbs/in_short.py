@@ -44,6 +44,8 @@ def in_full(arguments: Sequence[str], known: Mapping[str, Sequence[str]]) -> tup
         if key == "budget" and text not in known["budget"]:
             text, hours = _hours(text)
             if hours is not None:
+                if twice := [one for one in arguments if one.partition("=")[0].lstrip("+") == "search.hours"]:
+                    raise InputError(f"{given_word}: {twice[-1]} says the hours of this start too; say one of them")
                 first.append(f"search.hours={hours:g}")
                 if not text:
                     continue
@@ -57,6 +59,8 @@ def in_full(arguments: Sequence[str], known: Mapping[str, Sequence[str]]) -> tup
                     continue
                 limit = {"target": target, "tolerance": TOLERANCE, "at_most": "true"}
                 first += [f"budget.{axis}.{key}={value}" for key, value in limit.items()]
+        elif key == "search.hours" and _is_time(f"time:{text}"):
+            rest.append(f"search.hours={_hours(f'time:{text}')[1]:g}")
         elif key == "data" and text in SOURCES:
             if text in known["data"]:
                 raise InputError(
@@ -107,12 +111,21 @@ def _limits(text: str) -> dict[str, float]:
 def _hours(text: str) -> tuple[str, float | None]:
     """A budget in short without its part `time:2h`, and the hours that this means; None where it has none."""
     parts = [part.strip() for part in text.split(",")]
-    times = [found for part in parts if (found := _TIME.fullmatch(part))]
-    if len(times) != 1 or not any(times[0].groups()):
+    times = [found for part in parts if (found := _is_time(part))]
+    wrong = [part for part in parts if part.startswith("time:") and not _is_time(part)]
+    if wrong or len(times) > 1:
+        what = f"{wrong[0]} is no time" if wrong else "has two times"
+        raise InputError(f"budget={text}: {what}; say for example time:2h, time:1h30min or time:90s")
+    if not times:
         return text, None
     hours, minutes, seconds = (float(number or 0) for number in times[0].groups())
     rest = ",".join(part for part in parts if not _TIME.fullmatch(part))
     return rest, hours + minutes / 60 + seconds / 3600
+
+
+def _is_time(part: str) -> re.Match[str] | None:
+    found = _TIME.fullmatch(part)
+    return found if found and any(found.groups()) else None
 
 
 def _number(text: str, *, is_whole: bool) -> float | None:

@@ -1,5 +1,6 @@
 """`explorer plan`: show what a study would run, its cost and its time on this machine; trains nothing."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,8 +30,8 @@ from explorer.study.designs import CANDIDATES, Scope, Setting
 from explorer.study.final import final_runs
 from explorer.study.lengths import Lengths
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory, some_designs
-from explorer.study.price import price_in
-from explorer.study.settings import NO_PATH, TRAINED, StudyConfig
+from explorer.study.price import Price, price_in
+from explorer.study.settings import NO_PATH, TRAINED, Recipe, StudyConfig
 from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, near, passes, recorded_here, run_seconds
 from explorer.verbs.plan_checks import CheckForecast
@@ -68,10 +69,10 @@ class Forecast:
     sample: tuple[Setting, ...] = ()
     speed: Calibration | str = ""
 
-    def run_seconds(self, setting: Setting, images: Images | None = None) -> float | None:
+    def run_seconds(self, setting: Setting) -> float | None:
         """Seconds of one run of a setting, from runs recorded near it, else predicted; None if neither is there."""
-        images, recipe = images or self.images, self.plan.config.recipe
-        if images is None:
+        recipe = self.plan.config.recipe
+        if self.images is None:
             return None
         if self.plan.config.budget.train != "epochs":
             if self.plan.steps_of(setting) is None:  # as long as the reference, whose recipe is the study's
@@ -80,9 +81,15 @@ class Forecast:
                 setting = scope.setting(scope.reference_design)
             else:
                 recipe = self.plan.recipe_of(setting)
+        return self.seconds_of(setting, recipe)
+
+    def seconds_of(self, setting: Setting, recipe: Recipe) -> float | None:
+        """Seconds of one run of a setting by a recipe, as `run_seconds` finds them."""
+        if self.images is None:
+            return None
         if nearest := self.measured.get(setting) or near(setting, self.recorded):
-            return run_seconds(setting, recipe, images, nearest)
-        return self.speed.seconds(setting, recipe, images) if isinstance(self.speed, Calibration) else None
+            return run_seconds(setting, recipe, self.images, nearest)
+        return self.speed.seconds(setting, recipe, self.images) if isinstance(self.speed, Calibration) else None
 
     def progress(self, seeds: int) -> Progress:
         """The progress of the study if it is started with this number of seeds."""
@@ -151,8 +158,8 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
     print_forecast(found, console)
     declared = _checks(plan, found.begun)
     checks = None if declared is None else CheckForecast(declared, found.images, found.recorded, found.workers)
-    if declared is not None and (line := _second_line(declared)):
-        say(console, line)
+    if second := second_of(found):
+        say(console, second.words)
     for line in checks.lines() if checks else ():
         say(console, line)
     taken = len([one for one in found.taken if one[1].seed in plan.every_seed])
@@ -173,12 +180,48 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
     return Result(lambda: _data(found, checks, taken, source))
 
 
-def _second_line(checks: Checks) -> str:
-    """What the second verdict of a study at equal training compute or time takes; "" where it has none, or has it."""
-    if checks.epochs is None or checks.is_finished(checks.epochs):
-        return ""
-    left = sum(checks.studies[one.name].progress.left for one in checks.epochs.studies)
-    return f"The second verdict, at equal epochs, follows and takes {counted(left, 'run')} more."
+@dataclass(frozen=True)
+class Second:
+    """What the second verdict of a study at equal training takes: its runs, and their seconds with these at once.
+
+    money  what it costs on one device at the price that the command says, in words; None where either is unknown
+    """
+
+    runs: int
+    seconds: float | None
+    money: str | None
+
+    @property
+    def words(self) -> str:
+        """It in a sentence."""
+        time = "" if self.seconds is None else f", about {duration(self.seconds)}"
+        money = "" if self.money is None else f" and about {self.money}"
+        return f"The second verdict, at equal epochs, follows and takes {counted(self.runs, 'run')} more{time}{money}."
+
+
+def second_of(found: Forecast) -> Second | None:
+    """What the second verdict takes of which runs are to do; None where a study has none, or has it."""
+    checks = _checks(found.plan, found.begun)
+    if checks is None or checks.epochs is None or checks.is_finished(checks.epochs):
+        return None
+    runs, seconds = 0, 0.0
+    for study in checks.epochs.studies:
+        own = checks.studies[study.name]
+        plan, progress = own.plan, own.progress
+        runs += progress.left
+        for setting in plan.settings:
+            one = found.seconds_of(setting, study.recipe)
+            left = plan.seeds - progress.by_setting.get(setting.name, 0)
+            seconds = math.nan if one is None else seconds + one * left
+    if math.isnan(seconds):
+        return Second(runs, None, None)
+    price = _price(found.plan.config)
+    return Second(runs, seconds / found.workers, price.of(seconds / found.workers / 3600) if price else None)
+
+
+def _price(config: StudyConfig) -> Price | None:
+    """The price of an hour here; on a cluster costs depend on how many runs share a device, which a start finds out."""
+    return price_in(config.engine.price) if config.engine.name == "local" else None
 
 
 def rows_of(found: Forecast) -> list[dict[str, Any]]:
@@ -228,6 +271,7 @@ def _data(found: Forecast, checks: CheckForecast | None, taken: int, source: Pat
         "runs": {"done": progress.final, "left": progress.left, "wanted": progress.wanted, "final_round": final},
         "taken": {"runs": taken, "from": source.name} if taken else None,
         "time": asdict(time_of(found, progress)),
+        "second_verdict": None if (second := second_of(found)) is None else asdict(second),
         "fitting": None if (fitting := fitting_of(found, progress)) is None else asdict(fitting),
         "checks": [] if checks is None else checks.data(),
     }
@@ -447,8 +491,7 @@ def time_of(found: Forecast, progress: Progress) -> Time:
     if seconds is None:
         return unknown(f": this machine has recorded no run of a network of this size yet, and {found.speed}")
     at_once = f"about {duration(seconds / workers)} with {workers} at once"
-    # On a cluster it depends on how many share a device, which its first start finds out.
-    price = price_in(config.engine.price) if config.engine.name == "local" else None
+    price = _price(config)
     money = price.of(seconds / workers / 3600) if price else None
     at_once += f" and about {money} at {price.words}" if price else ""
     if all(found.measured.values()):
@@ -479,9 +522,9 @@ class Fitting:
 
 def fitting_of(found: Forecast, progress: Progress) -> Fitting | None:
     """What fits into the hours of this start; None without a limit, or where nothing is to do."""
-    config, final = found.plan.config, _final_left(found)
+    config, final, second = found.plan.config, _final_left(found), second_of(found)
     hours = config.search.hours
-    if hours is None or not (progress.left or final):
+    if hours is None or not (progress.left or final or second):
         return None
     time, start = time_of(found, progress), f"This start stops after {hours_words(hours)} (search.hours)"
     if time.seconds is None:
@@ -491,8 +534,8 @@ def fitting_of(found: Forecast, progress: Progress) -> Fitting | None:
     if is_search:  # the designs to come cost what they do on the mean, shortened ones included
         unknown = max(found.plan.designs - len(found.settings), 1)
         known = sum((found.run_seconds(one) or 0.0) * count for one, count in left.items())
-        final_seconds = time.seconds - (_seconds(found, progress, found.plan.seeds) or 0.0)
-        each = max(0.0, time.seconds - known - final_seconds) / (unknown * found.plan.seeds)
+        designs_seconds = _seconds(found, progress, found.plan.seeds) or 0.0
+        each = max(0.0, designs_seconds - known) / (unknown * found.plan.seeds)
         groups = [[found.run_seconds(one) or 0.0] * count for one, count in left.items() if count]
         groups += [[each] * found.plan.seeds] * (found.plan.designs - len(found.settings))
     else:
@@ -501,8 +544,15 @@ def fitting_of(found: Forecast, progress: Progress) -> Fitting | None:
             for number in range(max(left.values(), default=0))
         ]
     runs, whole = that_fit(groups, found.workers, 3600 * hours)
-    if runs >= sum(map(len, groups)) and time.seconds / found.workers <= 3600 * hours:
-        return Fitting(hours, runs + final, whole, f"{start}, and all that is to do should fit.")
+    if runs >= sum(map(len, groups)) and time.seconds <= 3600 * hours:
+        if second is None:
+            words = f"{start}, and all that is to do should fit."
+        elif second.seconds is not None and time.seconds + second.seconds <= 3600 * hours:
+            words = f"{start}, and all that is to do should fit, the second verdict included."
+        else:
+            may = "may not fit" if second.seconds is None else "should not all fit"
+            words = f"{start}; the runs of the second verdict {may}. Another start goes on where this one stops."
+        return Fitting(hours, runs + final, whole, words)
     kind = "design" if is_search else "whole seed"
     part = f", that is {counted(whole, kind)}" if whole else f", which is no {kind}"
     fits = f"about {runs} of {counted(progress.left + final, 'run')} should fit{part}" if runs else "no run should end"

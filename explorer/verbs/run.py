@@ -151,7 +151,8 @@ def _stopped(plan: Plan, config: StudyConfig, folder: Path, console: Console) ->
     """Judge and draw what there is when the hours of a start are over, and say how to go on."""
     assert config.search.hours is not None
     hours, name = config.search.hours, plan.config.name
-    again = command_for("", name, hours_key(hours))
+    price = [] if config.engine.price is None else [f"engine.price={config.engine.price}"]
+    again = command_for("", name, hours_key(hours), *price)
     if begun_study(folder, plan) is None:
         words = f"Stopped after {hours_words(hours)} as asked, before the first run began; nothing is kept"
         say(console, f"{words}. It takes longer than that to begin; say more: {hours_key(2 * hours)}")

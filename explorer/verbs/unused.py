@@ -69,7 +69,10 @@ def _unused(config: StudyConfig, groups: list[str]) -> Iterator[tuple[str, str]]
             yield "data.path", f"{data.source} is read by an extension, whose function takes no path; leave it out"
     if recipe.schedule == "step":
         reason = "recipe.schedule=step does not warm up; allowed with recipe.schedule=one_cycle; or say"
-        yield "recipe.warmup", f"{reason} recipe.warmup_epochs=5"
+        yield "recipe.warmup", f"{reason} recipe.warmup=0 recipe.warmup_epochs=1"
+        if not recipe.milestones:
+            reason = "recipe.milestones is empty, so that the rate never falls; say recipe.milestones=[0.5,0.75], or"
+            yield "recipe.schedule", f"{reason} recipe.schedule=constant"
     elif recipe.schedule in ADDED["schedule"][2]:
         yield "recipe.milestones", f"recipe.schedule={recipe.schedule} has none; allowed with recipe.schedule=step"
     else:

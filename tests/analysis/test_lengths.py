@@ -233,6 +233,18 @@ def test_a_study_of_equal_training_runs_continues_and_says_both_verdicts(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = [*TINY, f"budget.train={train}", "storage=none", "recipe.epochs=4"]
+    assert main(["plan", *words, "search.hours=1", "engine.price=2EUR", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    if train == "macs":  # speeds are measured by the start
+        second, seconds = planned["second_verdict"], planned["time"]["seconds"]
+        assert second["runs"] == 2
+        assert second["seconds"] > 0
+        assert second["money"].endswith(" EUR")
+        assert "the second verdict included" in planned["fitting"]["words"]
+        hours = (seconds + second["seconds"] / 2) / 3600
+        assert main(["plan", *words, f"search.hours={hours}", "--json"]) == 0
+        fitting = json.loads(capsys.readouterr().out)["fitting"]["words"]
+        assert "the runs of the second verdict should not all fit" in fitting
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["lengths"][0]["steps"] == 16

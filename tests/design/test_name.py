@@ -127,10 +127,21 @@ def test_display_names_call_cardinality_one_a_resnet() -> None:
         ("resnet50d", "ResNet-50 (1x64d, deep stem, pooled projections)"),
         ("20-1x16d-w16-pad-cifar_basic", "Basic ResNet-20 (1x16d, w16, padded shortcuts, cifar_basic)"),
         ("seresnext50_32x4d", "ResNeXt-50 (32x4d, se16)"),
+        ("preresnet110", "Pre-activation basic ResNet-110 (1x16d, w16, cifar_basic)"),
+        ("28-1x40d-w40-wide", "Wide ResNet-28 (1x40d, w40, wide)"),
+        ("res2net50_26w_4s", "Res2Net-50 (1x26d, s4)"),
+        ("50-8x14d-s4", "Res2NeXt-50 (8x14d, s4)"),
     ],
 )
 def test_neighbours_are_displayed_by_their_family(name: str, shown: str) -> None:
     assert display_name(parse_name(name)) == shown
+    assert parse_name(shown) == parse_name(name)
+
+
+@pytest.mark.parametrize("part", ["se0", "se", "sem4", "SE16", "s1000", "deeper"])
+def test_a_part_that_is_not_understood_is_refused_with_all_that_are(part: str) -> None:
+    with pytest.raises(ValueError, match=f"part '{part}' is not understood; .*plain, deep, pool, pad, s4, eca, se16"):
+        parse_name(f"29-8x14d-{part}")
 
 
 @pytest.mark.parametrize("name", ["ResNet-289999999990 (1x160d)", "ResNeXt-29 (99999999999x4d)"])

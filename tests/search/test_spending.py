@@ -27,6 +27,7 @@ QUICK = ["storage=none", "report.live=false"]
     [
         (2.5, Price(2.5)),
         (0, Price(0.0)),
+        (1e-5, Price(1e-5)),
         ("2.5", Price(2.5)),
         ("2.5EUR", Price(2.5, "EUR")),
         ("12 USD", Price(12.0, "USD")),
@@ -42,10 +43,11 @@ def test_money_is_said_in_hundredths_and_small_amounts_in_two_figures() -> None:
     assert Price(2.5, "EUR").words == "2.50 EUR an hour"
     assert Price(2.5, "EUR").of(1.384) == "3.46 EUR"
     assert Price(2.5, "EUR").of(0.0018) == "0.0045 EUR"
-    assert Price(20.0).of(1000) == "20,000.00"
+    assert Price(20.0).of(1000) == "20,000.00 in money"
+    assert Price(20.0).words == "20.00 an hour"
 
 
-@pytest.mark.parametrize("price", ["cheap", "2.5 EUR an hour", "-1", "1e99", "EUR2"])
+@pytest.mark.parametrize("price", ["cheap", "2.5 EUR an hour", "-1", "1e99", "1e400", "EUR2", "12k", "2.5E"])
 def test_a_price_that_is_none_is_refused(price: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", *TINY, f"engine.price='{price}'"]) == 2
     line = only_line(capsys, workplace)
@@ -88,7 +90,7 @@ def test_a_study_tells_what_it_spent(
         (zone / name).write_text(text)
     monkeypatch.setattr(meters.Meters.__init__, "__defaults__", ((), workplace / "powercap"))
     assert main([*TINY, *QUICK, "engine.price=3600EUR"]) == 0
-    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Spent by this start: ")]
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Spent on tiny: ")]
     assert len(told) == 1
     assert " EUR at 3,600.00 EUR an hour, 0 kWh by meters (processor 0; all that ran there counts)" in told[0]
     folder = workplace / "studies" / "tiny"
@@ -107,11 +109,28 @@ def test_a_study_tells_what_it_spent(
     study = open_study(folder)
     assert study.spent is not None
     assert study.spent.priced_hours < study.spent.hours
-    assert "All that was started for it held " in plain(render_page(study))
+    assert "Its starts held " in plain(render_page(study))
     assert main(["report", "tiny", "--json"]) == 0
     spent = json.loads(capsys.readouterr().out)["spent"]
     assert spent["hours"] == pytest.approx(study.spent.hours)
     assert spent["money"]["EUR"] == pytest.approx(3600 * entry["hours"])
+
+
+def test_a_start_that_is_killed_in_its_first_run_has_noted_what_it_spent(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+
+    def note(folder: Path, *_: object) -> int:
+        table = folder / "runs.csv"
+        rows.append(len(table.read_text().splitlines()) - 1 if table.exists() else 0)
+        return 0
+
+    monkeypatch.setattr("explorer.search.spending.keep_spent", note)
+    monkeypatch.setattr("explorer.search.spending.APART", 0.1)
+    assert main([*TINY, *QUICK]) == 0
+    assert rows.count(0) > 1  # at once, and then again and again
+    assert rows[-1] == 4
 
 
 def record_files(folder: Path) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """A start with a time limit: what it begins, how it stops, what it says, and how the next one goes on."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
 from explorer.host import signals
+from explorer.host.errors import InputError
 from explorer.host.formatting import hours_key, hours_words
 from explorer.record.starts import stop_of, stop_words
 from explorer.report.page import render_page
@@ -107,6 +109,22 @@ def test_a_budget_of_time_leaves_the_other_budget_as_it_is() -> None:
     both = read_command(["study=equal_params", "budget=macs,time:2h"]).study
     assert both.budget == read_command(["study=equal_params", "budget=macs"]).study.budget
     assert both.search.hours == 2
+    assert read_command([*TINY, "search.hours=1h30min"]).study.search.hours == 1.5
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["search.hours=1", "budget=time:2h"], "budget=time:2h: search.hours=1 says the hours of this start too"),
+        (["budget=macs,time:2h", "search.hours=1"], "budget=macs,time:2h: search.hours=1 says the hours"),
+        (["budget=time:0"], "budget=time:0: time:0 is no time; say for example time:2h, time:1h30min or time:90s"),
+        (["budget=time:-1h"], "budget=time:-1h: time:-1h is no time"),
+        (["budget=time:1h,time:2h"], "budget=time:1h,time:2h: has two times"),
+    ],
+)
+def test_hours_that_are_said_twice_or_are_none_are_refused(words: list[str], line: str) -> None:
+    with pytest.raises(InputError, match=re.escape(line)):
+        read_command([*TINY, *words])
 
 
 @pytest.mark.parametrize("tree", [None, 5, {}, {"hours": "2"}, {"hours": float("nan")}, {"hours": 1e300}])
@@ -142,8 +160,11 @@ def test_a_start_stops_in_time_and_another_ends_the_study_as_if_it_had_not(
     assert "This start stops after 2 h (search.hours)" in fitting["words"]
     with monkeypatch.context() as patch:
         patch.setattr(signals, "time_left", stopping_after(2))
-        assert main([*TINY, *QUICK, "search.hours=2", "--json"]) == 3
-    told = json.loads(capsys.readouterr().out)
+        assert main([*TINY, *QUICK, "search.hours=2", "engine.price=3EUR", "--json"]) == 3
+    printed = capsys.readouterr()
+    told, said = json.loads(printed.out), " ".join(printed.err.split())
+    assert "Spent on tiny: " in said
+    assert " tiny search.hours=2 engine.price=3EUR" in said  # what goes on with it
     assert told["runs"]["done"] < told["runs"]["wanted"] == 6
     assert told["stopped"]["hours"] == 2
     page = plain(render_page(open_study(Path("studies/tiny"))))

@@ -113,7 +113,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "recipe.learning_rate=inf"], ["recipe.learning_rate"]),
         ([STUDY, "data.split_seed=99999999999"], ["data.split_seed=99999999999: must be less than"]),
         ([STUDY, "name=${nothing}"], ["nothing"]),
-        ([STUDY, "recipe.crop_area=[0.1]"], ["recipe.crop_area.1 is missing"]),
+        ([STUDY, "recipe.crop_area=[0.1]"], ["recipe.crop_area=[0.1]: must be 2 values, as [...,...]"]),
         ([STUDY, "space.kind=[cube]"], ["space.kind=['cube']: unknown kind; allowed: family"]),
         ([STUDY, "space.kind=cube"], ["space.kind=cube: unknown kind; allowed: family, named, anynetx, regnetx"]),
         ([STUDY, "space.block=foo"], ["space.block 'foo' is unknown; allowed: bottleneck, preact, basic"]),

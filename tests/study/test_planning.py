@@ -115,6 +115,12 @@ def test_a_study_that_cannot_be_planned_says_why(overrides: list[str], problem: 
 
 
 def test_a_length_in_steps_is_told_in_the_epochs_that_it_begins() -> None:
+    long = ("recipe.epochs=null", "recipe.steps=5", "recipe.warmup=0", "recipe.batch_size=32")
+    with pytest.raises(
+        InputError, match=r"recipe\.warmup_epochs=1: an epoch of 400 images has 12 steps; allowed is less"
+    ):
+        refuse_batch(config(*long, "recipe.warmup_epochs=1"), 400)
+    refuse_batch(config(*long, "recipe.warmup_epochs=0.4"), 400)
     recipe = config("recipe.epochs=null", "recipe.steps=100", "recipe.batch_size=32").recipe
     assert [recipe.epochs_on(images) for images in (32, 63, 64, 3199, 3200, 3232)] == [100, 100, 50, 2, 1, 1]
     assert {recipe.steps_on(images) for images in (32, 3200)} == {100}

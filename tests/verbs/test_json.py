@@ -83,7 +83,7 @@ CASES: dict[str, tuple[list[str], set[str]]] = {
     "plan": (
         ["plan", "tiny"],
         {"study", "question", "spaces", "settings", "contrast", "seeds", "first_seed", "search", "images", "runs"}
-        | {"taken", "time", "fitting", "checks", "lengths"},
+        | {"taken", "time", "second_verdict", "fitting", "checks", "lengths"},
     ),
     "status": (
         ["status", "tiny"],

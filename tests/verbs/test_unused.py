@@ -40,6 +40,7 @@ from tests.training.test_image_sources import pictures, write_folder, write_parq
             "recipe.milestones=[0.5]: recipe.schedule=one_cycle has none; allowed with recipe",
         ),
         (["recipe=paper_cifar", "recipe.warmup=0.1"], "recipe.warmup=0.1: recipe.schedule=step does not warm up"),
+        (["recipe.schedule=step", "recipe.warmup=0"], "recipe.schedule=step: recipe.milestones is empty, so that"),
         (
             ["space.shortcut=[false]", "recipe.zero_init_residual=true"],
             "recipe.zero_init_residual=true: space.shortcut=[false] has no residual branches",
