@@ -110,11 +110,11 @@ def test_no_design_costs_more_than_the_one_that_bounds_its_space(name: str) -> N
 
 
 @pytest.mark.real
-def test_a_hundred_thousand_designs_cost_the_same_at_once_as_one_by_one() -> None:
+def test_thirty_thousand_designs_cost_the_same_at_once_as_one_by_one() -> None:
     checked = 0
     for space in SPACES.values():
         for part in space.parts:
-            picks = [rng().integers(len(factor), size=15_000) for factor in part.factors]
+            picks = [rng().integers(len(factor), size=4_500) for factor in part.factors]
             designs = part.build(part.points(picks))
             designs = designs.take(designs.exist)
             at_once = designs.cost(TASK)
@@ -122,7 +122,7 @@ def test_a_hundred_thousand_designs_cost_the_same_at_once_as_one_by_one() -> Non
                 alone = cost.__wrapped__(designs.architecture(row), TASK)
                 assert alone == Cost(*(int(getattr(at_once, axis)[row]) for axis in AXES))
             checked += len(designs)
-    assert checked >= 100_000
+    assert checked >= 30_000
 
 
 def test_a_solved_axis_is_solved_for_all_points_at_once_as_for_one() -> None:
