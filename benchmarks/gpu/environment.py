@@ -12,7 +12,13 @@ from pathlib import Path
 
 TOOLS = ("nvidia-cuda-mps-control", "gcc", "nvcc")
 # Names under which packages are imported, where they are not those of their distributions.
-MODULES = {"hydra-core": "hydra", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+MODULES = {
+    "hydra-core": "hydra",
+    "nvidia-ml-py": "pynvml",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+}
 
 
 def missing_packages(checkout: Path) -> list[str]:
