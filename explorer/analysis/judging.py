@@ -27,12 +27,13 @@ from explorer.record.imported import imported_of
 from explorer.record.labels import Labels, load_labels
 from explorer.record.progress import Progress, names_so_far, progress_of, settings_so_far
 from explorer.record.spent import Spent, spent_in
-from explorer.record.starts import started_study
+from explorer.record.starts import execution_in, started_study
 from explorer.study.designs import Setting
 from explorer.study.final import final_runs
 from explorer.study.lengths import lengths_in
 from explorer.study.plan import Plan, plan_of
-from explorer.study.run import BASELINE
+from explorer.study.run import BASELINE, Run
+from explorer.study.runs import runs_of
 from explorer.study.settings import TRAINED, StudyConfig
 from explorer.study.tree import to_config
 
@@ -110,6 +111,11 @@ class OpenedStudy:
     def steps(self) -> int:
         """Training steps of a run that comes to its end."""
         return self.config.recipe.steps_on(int(self.environment["images"][0]))
+
+    def planned_runs(self) -> list[tuple[Setting, Run]]:
+        """All runs of its settings as its starts execute them, recorded or not."""
+        execution = execution_in(self.execution, self.folder)
+        return runs_of(self.plan, self.settings, execution, str(self.environment["data_hash"]))
 
     @property
     def progress(self) -> Progress:

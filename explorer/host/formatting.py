@@ -83,7 +83,7 @@ def typeset(text: str, *, names: bool = True) -> str:
 
 def typeset_rules() -> dict[str, str]:
     """What `typeset` looks for, as regular expressions that JavaScript reads too: scripts of a page set text alike."""
-    return {"minus": _MINUS.pattern, "times": _TIMES.pattern, "together": _TOGETHER.pattern}
+    return {"minus": _MINUS.pattern, "times": _TIMES.pattern, "together": _TOGETHER.pattern, "hyphen": _HYPHEN.pattern}
 
 
 def one_line(text: str) -> str:

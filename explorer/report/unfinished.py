@@ -9,9 +9,9 @@ from explorer.design.name import display_setting
 from explorer.host.commands import command_for
 from explorer.host.formatting import counted
 from explorer.record.folder import checkpoints
-from explorer.record.starts import execution_in, stop_words
+from explorer.record.starts import stop_words
 from explorer.study.run import FINAL_STATUSES
-from explorer.study.runs import rate_of, runs_of
+from explorer.study.runs import rate_of
 
 State = Literal["done", "failed", "begun", "left"]
 MOST_SQUARES = 600  # with more runs the numbers alone are shown
@@ -84,8 +84,7 @@ def _begun(study: OpenedStudy) -> set[tuple[str, int]]:
     ids = {path.name for path in checkpoints(study.folder).glob("*")}
     if not ids:
         return set()
-    execution = execution_in(study.execution, study.folder)
-    runs = runs_of(study.plan, study.settings, execution, str(study.environment["data_hash"]))
+    runs = study.planned_runs()
     return {(setting.name, run.seed) for setting, run in runs if run.id in ids and rate_of(study.config, run) == 1}
 
 

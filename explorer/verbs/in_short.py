@@ -59,8 +59,8 @@ def in_full(arguments: Sequence[str], known: Mapping[str, Sequence[str]]) -> tup
                     continue
                 limit = {"target": target, "tolerance": TOLERANCE, "at_most": "true"}
                 first += [f"budget.{axis}.{key}={value}" for key, value in limit.items()]
-        elif key == "search.hours" and _is_time(f"time:{text}"):
-            rest.append(f"search.hours={_hours(f'time:{text}')[1]:g}")
+        elif key == "search.hours" and (hours := _in_hours(f"time:{text}")) is not None:
+            rest.append(f"search.hours={hours:g}")
         elif key == "data" and text in SOURCES:
             if text in known["data"]:
                 raise InputError(
@@ -111,21 +111,23 @@ def _limits(text: str) -> dict[str, float]:
 def _hours(text: str) -> tuple[str, float | None]:
     """A budget in short without its part `time:2h`, and the hours that this means; None where it has none."""
     parts = [part.strip() for part in text.split(",")]
-    times = [found for part in parts if (found := _is_time(part))]
-    wrong = [part for part in parts if part.startswith("time:") and not _is_time(part)]
+    times = [(part, _in_hours(part)) for part in parts if part.startswith("time:")]
+    wrong = [part for part, hours in times if hours is None]
     if wrong or len(times) > 1:
         what = f"{wrong[0]} is no time" if wrong else "has two times"
         raise InputError(f"budget={text}: {what}; say for example time:2h, time:1h30min or time:90s")
     if not times:
         return text, None
-    hours, minutes, seconds = (float(number or 0) for number in times[0].groups())
-    rest = ",".join(part for part in parts if not _TIME.fullmatch(part))
-    return rest, hours + minutes / 60 + seconds / 3600
+    return ",".join(part for part in parts if part != times[0][0]), times[0][1]
 
 
-def _is_time(part: str) -> re.Match[str] | None:
+def _in_hours(part: str) -> float | None:
+    """The hours that `time:1h30min` means; None if it means none."""
     found = _TIME.fullmatch(part)
-    return found if found and any(found.groups()) else None
+    if found is None or not any(found.groups()):
+        return None
+    hours, minutes, seconds = (float(number or 0) for number in found.groups())
+    return hours + minutes / 60 + seconds / 3600
 
 
 def _number(text: str, *, is_whole: bool) -> float | None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,6 +97,31 @@ class Forecast:
         past = self.begun.record if self.begun else None
         return progress_with(self.plan.with_seeds(seeds), past, self.taken)
 
+    @cached_property
+    def checks(self) -> Checks | None:
+        """The robustness checks of the study, started or not; None if it is not to be checked."""
+        if self.begun is not None:
+            return self.begun.checks
+        return checks_of(study_folder(self.plan.config.name), Declared(self.plan), None)
+
+    @cached_property
+    def second(self) -> "Second | None":
+        """What the second verdict takes of which runs are to do; None where a study has none, or has it."""
+        if self.checks is None or self.checks.epochs is None or self.checks.is_finished(self.checks.epochs):
+            return None
+        runs, seconds = 0, 0.0
+        for study in self.checks.epochs.studies:
+            own = self.checks.studies[study.name]
+            runs += own.progress.left
+            for setting in own.plan.settings:
+                one = self.seconds_of(setting, study.recipe)
+                left = own.plan.seeds - own.progress.by_setting.get(setting.name, 0)
+                seconds = math.nan if one is None else seconds + one * left
+        if math.isnan(seconds):
+            return Second(runs, None, None)
+        price = _price(self.plan.config)
+        return Second(runs, seconds / self.workers, price.of(seconds / self.workers / 3600) if price else None)
+
     @property
     def workers(self) -> int:
         """The expected number of runs at once, before the start measures it."""
@@ -156,10 +182,11 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
     found, source = forecast(config, console)
     plan, config = found.plan, found.plan.config
     print_forecast(found, console)
-    declared = _checks(plan, found.begun)
-    checks = None if declared is None else CheckForecast(declared, found.images, found.recorded, found.workers)
-    if second := second_of(found):
-        say(console, second.words)
+    checks = None
+    if found.checks is not None:
+        checks = CheckForecast(found.checks, found.images, found.recorded, found.workers)
+    if found.second:
+        say(console, found.second.words)
     for line in checks.lines() if checks else ():
         say(console, line)
     taken = len([one for one in found.taken if one[1].seed in plan.every_seed])
@@ -197,26 +224,6 @@ class Second:
         time = "" if self.seconds is None else f", about {duration(self.seconds)}"
         money = "" if self.money is None else f" and about {self.money}"
         return f"The second verdict, at equal epochs, follows and takes {counted(self.runs, 'run')} more{time}{money}."
-
-
-def second_of(found: Forecast) -> Second | None:
-    """What the second verdict takes of which runs are to do; None where a study has none, or has it."""
-    checks = _checks(found.plan, found.begun)
-    if checks is None or checks.epochs is None or checks.is_finished(checks.epochs):
-        return None
-    runs, seconds = 0, 0.0
-    for study in checks.epochs.studies:
-        own = checks.studies[study.name]
-        plan, progress = own.plan, own.progress
-        runs += progress.left
-        for setting in plan.settings:
-            one = found.seconds_of(setting, study.recipe)
-            left = plan.seeds - progress.by_setting.get(setting.name, 0)
-            seconds = math.nan if one is None else seconds + one * left
-    if math.isnan(seconds):
-        return Second(runs, None, None)
-    price = _price(found.plan.config)
-    return Second(runs, seconds / found.workers, price.of(seconds / found.workers / 3600) if price else None)
 
 
 def _price(config: StudyConfig) -> Price | None:
@@ -271,7 +278,7 @@ def _data(found: Forecast, checks: CheckForecast | None, taken: int, source: Pat
         "runs": {"done": progress.final, "left": progress.left, "wanted": progress.wanted, "final_round": final},
         "taken": {"runs": taken, "from": source.name} if taken else None,
         "time": asdict(time_of(found, progress)),
-        "second_verdict": None if (second := second_of(found)) is None else asdict(second),
+        "second_verdict": None if found.second is None else asdict(found.second),
         "fitting": None if (fitting := fitting_of(found, progress)) is None else asdict(fitting),
         "checks": [] if checks is None else checks.data(),
     }
@@ -298,11 +305,6 @@ def _are_gone(config: StudyConfig) -> bool:
     data = config.data
     is_local = data.path is not None and data.source in ("folder", "parquet")
     return is_local and not Path(str(data.path)).expanduser().exists()
-
-
-def _checks(plan: Plan, opened: OpenedStudy | None) -> Checks | None:
-    """The robustness checks of a study, started or not."""
-    return checks_of(study_folder(plan.config.name), Declared(plan), None) if opened is None else opened.checks
 
 
 def print_forecast(found: Forecast, console: Console) -> None:
@@ -522,7 +524,7 @@ class Fitting:
 
 def fitting_of(found: Forecast, progress: Progress) -> Fitting | None:
     """What fits into the hours of this start; None without a limit, or where nothing is to do."""
-    config, final, second = found.plan.config, _final_left(found), second_of(found)
+    config, final, second = found.plan.config, _final_left(found), found.second
     hours = config.search.hours
     if hours is None or not (progress.left or final or second):
         return None

@@ -32,11 +32,10 @@ from explorer.record.folder import (
     sweep,
 )
 from explorer.record.progress import refuse_foreign, without_weights
-from explorer.record.starts import execution_in, keep_stop, stop_words
+from explorer.record.starts import keep_stop, stop_words
 from explorer.report.finding_data import study_data
 from explorer.report.terminal import print_verdict
 from explorer.study.plan import Plan, plan_of
-from explorer.study.runs import runs_of
 from explorer.study.settings import NO_PATH, StorageConfig, StudyConfig
 from explorer.verbs.challenge import challenged
 from explorer.verbs.draw_page import draw_page, tell_of_page
@@ -221,9 +220,7 @@ def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig, consol
 
     A database that it never had is not made, since nothing is written then: it is said what makes one.
     """
-    execution = execution_in(study.execution, study.folder)
-    runs = runs_of(study.plan, study.settings, execution, study.environment["data_hash"])
-    refuse_foreign(study.config, study.folder, runs, study.record)
+    refuse_foreign(study.config, study.folder, study.planned_runs(), study.record)
     if (study.folder / BEHIND).exists():
         from explorer.verbs.move import catch_up
 

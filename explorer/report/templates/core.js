@@ -25,7 +25,7 @@ const page = {
     text
       .replace(typesetRules.minus, "\u2212")
       .replace(typesetRules.times, (_, first) => `${first ?? ""}\u00d7`)
-      .replace(typesetRules.together, (found) => found.replaceAll(" ", "\u00a0").replace(/(?<=[A-Za-z])-(?=\d)/g, "-\u2060")),
+      .replace(typesetRules.together, (found) => found.replaceAll(" ", "\u00a0").replace(typesetRules.hyphen, "-\u2060")),
 
   // A cell of a CSV file.
   quoted: (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text),

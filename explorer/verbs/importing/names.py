@@ -1,7 +1,7 @@
 """Reads names of networks as papers and libraries write them, with what such a name says of data and recipe."""
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 
 from explorer.design.architecture import Architecture
@@ -10,7 +10,6 @@ from explorer.design.shape_axes import BY_NAME
 from explorer.study.known_data import known_data
 
 UNKNOWN = "is not known by this name"
-_USUAL = {one.name: one.default for one in fields(Architecture)}
 _TAG = re.compile(r"(.+?)\.([A-Za-z]\w*)")  # `resnext50_32x4d.a1_in1k`
 _WEIGHTS = re.compile(r"_weights$", re.IGNORECASE)  # `ResNeXt50_32X4D_Weights.IMAGENET1K_V2`
 _PREFIX = re.compile(r"(?:torchvision\.)?models\.", re.IGNORECASE)  # `torchvision.models.resnet50`
@@ -56,7 +55,7 @@ def of_axes(depth: str, cardinality: str, bottleneck_width: str, **others: str) 
     parts = [
         f"{BY_NAME[axis].letter}{_whole(value)}"
         for axis, value in others.items()
-        if value and not (BY_NAME[axis].parts and str(_USUAL[axis]) == _whole(value))
+        if value and not BY_NAME[axis].is_usual(int(whole) if (whole := _whole(value)).isdecimal() else whole)
     ]
     return named("-".join([_whole(depth), f"{_whole(cardinality)}x{_whole(bottleneck_width)}d", *parts]))
 
