@@ -1,9 +1,10 @@
 """The coordinator: the one process that decides what runs next and writes the study's record."""
 
 import math
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -317,7 +318,9 @@ def _spending(state: State, at_once: int, console: Console) -> Iterator[None]:
     try:
         yield
     finally:
-        state.spending.note(at_end=True)
+        # On a full disk, what is told is what ended the start.
+        with suppress(OSError) if sys.exception() else nullcontext():
+            state.spending.note(at_end=True)
         if line := state.spending.words(state.execution.device):
             say(console, f"Spent on {config.name}: {line}")
         if meters:

@@ -14,13 +14,14 @@ from tests.conftest import TINY
 from tests.faults.record import Rows, differences, record_of
 from tests.training.test_image_sources import CLASSES, pictures, write_folder
 
-pytestmark = pytest.mark.real
+real = pytest.mark.real
 
 Start = Callable[..., dict[str, Rows]]
 AUGMENTED = ["recipe.shift=1", "recipe.flip=true", "recipe.cutout=2", "storage=none"]
 # Every setting that is no part of a run's id, at another value; of these the record holds `data.name` alone.
 ASIDE = [
     *("engine.workers=1", "engine.retries=7", "engine.save_every=0", "engine.silence=500", "engine.loaders=3"),
+    "engine.price=2EUR",
     *("storage.mirror=url", "storage.url=sqlite:///elsewhere.db", "storage.weights=last", "report.live=true"),
     *("storage.trackers=[tensorboard]", "report.images=true"),
     "search.hours=50",
@@ -60,6 +61,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     return start
 
 
+@real
 def test_fresh_starts_with_one_worker_or_several_give_the_same_bits(start: Start) -> None:
     first = start("first", "engine.workers=1")
     assert len(first["runs.csv"]) == 4
@@ -68,6 +70,7 @@ def test_fresh_starts_with_one_worker_or_several_give_the_same_bits(start: Start
         assert not found, f"{workers} workers: {found}"
 
 
+@real
 @pytest.mark.parametrize("keep", ["resident", "stream"])
 def test_runs_of_one_id_give_the_same_bits_whatever_the_id_leaves_out(start: Start, tmp_path: Path, keep: str) -> None:
     images = ["data=folder", f"data.keep={keep}", f"data.classes={len(CLASSES)}"]
@@ -82,6 +85,7 @@ def test_runs_of_one_id_give_the_same_bits_whatever_the_id_leaves_out(start: Sta
     assert not found, found
 
 
+@real
 def test_runs_of_one_id_give_the_same_bits_whatever_their_spaces_are_called(start: Start) -> None:
     plain = start("plain", base=SPACES)
     found = differences(start("labelled", *ASIDE_OF_SPACES, base=SPACES), plain)
@@ -89,6 +93,7 @@ def test_runs_of_one_id_give_the_same_bits_whatever_their_spaces_are_called(star
     assert {word for row in plain["runs.csv"] for word in row} >= {"one", "several"}
 
 
+@real
 @pytest.mark.parametrize("engine", ASIDE_OF)
 def test_runs_of_one_id_give_the_same_bits_whatever_another_engine_is_told(start: Start, engine: str) -> None:
     found = differences(start(engine, f"engine={engine}", "engine.threads=1", *ASIDE_OF[engine]), start("local"))
