@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from explorer.analysis.published_runs import every_pair
 from explorer.record import records
 
 STUDIES = Path(__file__).parent.parent / "studies"
@@ -153,15 +154,21 @@ def test_recorded_errors_are_those_of_the_record(name: str) -> None:
             assert {seed: ended[seed] for seed in expected.index} == pytest.approx(expected.to_dict())
 
 
-def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
-    said = subprocess.run([sys.executable, STUDIES / "gaps.py"], capture_output=True, text=True, check=True).stdout
-    said = said.split("init_narrow_cifar10_jpeg: ")[1]
+def told_by_the_script(family: str) -> tuple[str, dict[str, list[str]]]:
+    """What it prints of a family, and of every gap that has an interval its mean, its ends and its number of pairs."""
+    command = [sys.executable, str(STUDIES / "gaps.py"), family]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found: dict[str, list[str]] = {}
     for line in said.splitlines():
-        if named := re.fullmatch(r"  (\w[\w .]*): \S+ \(.*", line):
+        if named := re.match(r"  (\w[\w .]*): ", line):
             name = named[1]
         elif row := re.match(r" +all: (\S+) \((\S+) to (\S+)\), n = (\d+)", line):
             found.setdefault(name, [row[1], *(end.lstrip("+") for end in row.groups()[1:])])
+    return said, found
+
+
+def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
+    said, found = told_by_the_script("init_narrow")
     assert "explains" in said.split("preliminary")[1].splitlines()[0]
     paths = ("docs/results.md", "docs/recipes.md", "README.md", "studies/equal_params_cifar10_jpeg/note.txt")
     results, recipes, readme, note = (
@@ -186,3 +193,31 @@ def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
     assert f"{mean.lstrip('+')} ({low} to {high}) with 0.125 for both" in note
     assert f"by {mean.lstrip('+')} ({low} to {high}) at 0.125: preliminary, {n} of 10 declared pairs" in readme
     assert f"it is {mean} ({low} to {high})" in recipes
+
+
+def test_what_is_told_of_recipes_is_what_the_script_computes_beside_what_others_published() -> None:
+    said, found = told_by_the_script("recipe_strength")
+    results = " ".join((STUDIES.parent / "docs/results.md").read_text(encoding="utf-8").split())
+    names = {
+        "plain, 8 epochs": "plain 8",
+        "plain, 32 epochs": "plain 32",
+        "Mixup and RandAugment, 32 epochs": "mixed 32",
+        "the same and averaged weights, 96 epochs": "averaged 96",
+    }
+    assert [*names.values()] == [*gaps.FAMILIES["recipe_strength_16px_cifar10_jpeg"].gaps]
+    for title, name in names.items():
+        mean, low, high, n = found.get(name, ["-", "", "", "0"])
+        own = f"{mean}, {low} to {high}" if low else mean
+        assert f"| {title} | {own} | {n} |" in results
+    if "change" in found:
+        mean, low, high, n = found["change"]
+        assert f"Declared is the last less the first, seed by seed: {mean} ({low} to {high}, n = {n})" in results
+    else:
+        assert "change: averaged 96 less plain 8, seed by seed: no pair yet" in said
+        assert "Declared is the last less the first, seed by seed: no pair yet." in results
+    assert ("They are not finished" in results.split("## Under stronger recipes")[1].split("##")[0]) == (
+        "preliminary" in said
+    )
+    timm = sorted((pair for pair in every_pair() if pair.source.startswith("timm")), key=lambda pair: pair.gap)
+    others = ", ".join(f"`{pair.source.removeprefix('timm, recipe ')}` {100 * pair.gap:+.2f}" for pair in timm)
+    assert f"single runs by recipes of timm: {others}; the last two" in results
