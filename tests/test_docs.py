@@ -352,6 +352,7 @@ def without_times(said: str) -> str:
     """What a plan prints without the time that it predicts, which is another on every machine and day."""
     said = re.sub("─+", "─", said)
     said = re.sub(r"about .*? with \d+ at once", "about # with # at once", " ".join(said.split()))
+    said = re.sub(r"runs, about [^)]*\)", "runs, about #)", said)
     return re.sub(r"\d{4}-\d\d-\d\d", "#", re.sub(r"( \d+/\d+) (-|[\d.]+ (s|min|h)( \d+ s)?)(?= |$)", r"\1 #", said))
 
 

@@ -1,6 +1,5 @@
 """`explorer plan`: show what a study would run, its cost and its time on this machine; trains nothing."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -32,12 +31,13 @@ from explorer.study.final import final_runs
 from explorer.study.lengths import Lengths
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory, some_designs
 from explorer.study.price import Price, price_in
-from explorer.study.settings import NO_PATH, TRAINED, Recipe, StudyConfig
+from explorer.study.settings import NO_PATH, TRAINED, StudyConfig
 from explorer.verbs.calibrate import Calibration, calibration
-from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, near, passes, recorded_here, run_seconds
+from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, passes, recorded_here
 from explorer.verbs.plan_checks import CheckForecast
 from explorer.verbs.read_only import refuse_training
 from explorer.verbs.result import Result
+from explorer.verbs.run_times import RunTimes
 from explorer.verbs.space_progress import space_progress
 
 MOST_SHOWN = 60
@@ -52,29 +52,29 @@ class Forecast:
     settings  the settings fixed in advance, or chosen by a search until now
     begun     the study as it is on disk; None before its first start
     taken     runs that the next start will reuse from the forked study
-    images    numbers of images to train, validate and test on; None before they have been counted
-    recorded  runs of all studies that ran on this machine
-    measured  those of them whose cost is near that of a setting
     sample    some designs that a search may choose, which stand for those it has yet to choose
-    speed     what a time is predicted from where nothing like it is recorded: this machine's calibration, or why there
-              is none
     """
 
     plan: Plan
     settings: tuple[Setting, ...]
     begun: OpenedStudy | None
     taken: Taken
-    images: Images | None
-    recorded: list[Measured]
-    measured: dict[Setting, list[Measured]]
+    times: RunTimes
     sample: tuple[Setting, ...] = ()
-    speed: Calibration | str = ""
+
+    @property
+    def images(self) -> Images | None:
+        """Numbers of images to train, validate and test on; None before they have been counted."""
+        return self.times.images
+
+    @property
+    def measured(self) -> list[list[Measured]]:
+        """For each setting and sample the runs recorded on this machine whose cost is near."""
+        return [self.times.near(one) for one in (*self.settings, *self.sample)]
 
     def run_seconds(self, setting: Setting) -> float | None:
         """Seconds of one run of a setting, from runs recorded near it, else predicted; None if neither is there."""
         recipe = self.plan.config.recipe
-        if self.images is None:
-            return None
         if self.plan.config.budget.train != "epochs":
             if self.plan.steps_of(setting) is None:  # as long as the reference, whose recipe is the study's
                 scope = setting.scope
@@ -82,15 +82,7 @@ class Forecast:
                 setting = scope.setting(scope.reference_design)
             else:
                 recipe = self.plan.recipe_of(setting)
-        return self.seconds_of(setting, recipe)
-
-    def seconds_of(self, setting: Setting, recipe: Recipe) -> float | None:
-        """Seconds of one run of a setting by a recipe, as `run_seconds` finds them."""
-        if self.images is None:
-            return None
-        if nearest := self.measured.get(setting) or near(setting, self.recorded):
-            return run_seconds(setting, recipe, self.images, nearest)
-        return self.speed.seconds(setting, recipe, self.images) if isinstance(self.speed, Calibration) else None
+        return self.times.seconds(setting, recipe)
 
     def progress(self, seeds: int) -> Progress:
         """The progress of the study if it is started with this number of seeds."""
@@ -104,23 +96,23 @@ class Forecast:
             return self.begun.checks
         return checks_of(study_folder(self.plan.config.name), Declared(self.plan), None)
 
+    @property
+    def checks_left(self) -> CheckForecast | None:
+        """What its robustness checks would train; None if it is not to be checked."""
+        return None if self.checks is None else CheckForecast(self.checks, self.times, self.workers)
+
     @cached_property
     def second(self) -> "Second | None":
         """What the second verdict takes of which runs are to do; None where a study has none, or has it."""
-        if self.checks is None or self.checks.epochs is None or self.checks.is_finished(self.checks.epochs):
+        checks = self.checks
+        if checks is None or checks.epochs is None or checks.is_finished(checks.epochs):
             return None
-        runs, seconds = 0, 0.0
-        for study in self.checks.epochs.studies:
-            own = self.checks.studies[study.name]
-            runs += own.progress.left
-            for setting in own.plan.settings:
-                one = self.seconds_of(setting, study.recipe)
-                left = own.plan.seeds - own.progress.by_setting.get(setting.name, 0)
-                seconds = math.nan if one is None else seconds + one * left
-        if math.isnan(seconds):
+        assert self.checks_left is not None
+        runs, seconds = self.checks_left.left([checks.epochs])
+        if seconds is None:
             return Second(runs, None, None)
         price = _price(self.plan.config)
-        return Second(runs, seconds / self.workers, price.of(seconds / self.workers / 3600) if price else None)
+        return Second(runs, seconds, price.of(seconds / 3600) if price else None)
 
     @property
     def workers(self) -> int:
@@ -161,19 +153,16 @@ def forecast(config: StudyConfig, console: Console) -> tuple[Forecast, Path]:
     at_most = plan.with_seeds(config.search.looks[-1])
     source, taken = foreseen(at_most, opened.record if opened else None, folder, forked)
     settings = opened.settings if opened else plan.settings
-    recorded = recorded_here(config.device)
-    measured = {setting: near(setting, recorded) for setting in settings}
     images = _images(config, opened.environment if opened else None)
     if images is not None:
         speeds = opened.plan.lengths.speeds if opened else {}
         plan = plan.with_lengths(Lengths(images[0], speeds))
     plan = plan.with_seeds(opened.plan.seeds) if opened else plan
     sample = some_designs(plan, SAMPLE) if config.search.is_adaptive else ()
-    measured |= {setting: near(setting, recorded) for setting in sample}
-    found = Forecast(plan, settings, opened, taken, images, recorded, measured, sample)
-    due = found.progress(plan.seeds).left or _final_left(found)
-    if due and images and not all(measured.values()):
-        found = replace(found, speed=_speed(config, console))
+    found = Forecast(plan, settings, opened, taken, RunTimes(images, recorded_here(config.device)), sample)
+    due = found.progress(plan.seeds).left or _final_left(found) or (found.checks_left and found.checks_left.wanted)
+    if due and images and not all(found.measured):
+        found = replace(found, times=replace(found.times, calibration=_calibration(config, console)))
     return found, source
 
 
@@ -182,9 +171,7 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
     found, source = forecast(config, console)
     plan, config = found.plan, found.plan.config
     print_forecast(found, console)
-    checks = None
-    if found.checks is not None:
-        checks = CheckForecast(found.checks, found.images, found.recorded, found.workers)
+    checks = found.checks_left
     if found.second:
         say(console, found.second.words)
     for line in checks.lines() if checks else ():
@@ -479,31 +466,31 @@ class Time:
 def time_of(found: Forecast, progress: Progress) -> Time:
     """How long the runs that are to do take on this machine, those of a search's final round included."""
     config, final, workers = found.plan.config, _final_left(found), found.workers
+    calibration = found.times.calibration
 
     def unknown(why: str) -> Time:
         return Time(None, workers, "unknown", f"time unknown{why}")
 
     if not progress.left and not final:
         return Time(0, workers, "nothing to do", "")
-    if config.engine.name != "local" and not all(found.measured.values()):
+    if config.engine.name != "local" and not all(found.measured):
         return unknown(f": engine={config.engine.name} trains elsewhere, as fast as the machines there are")
     if found.images is None:
         return unknown(" until the study's start has counted its images")
     seconds = _seconds(found, progress, found.plan.seeds, final)
     if seconds is None:
-        return unknown(f": this machine has recorded no run of a network of this size yet, and {found.speed}")
+        return unknown(f": this machine has recorded no run of a network of this size yet, and {calibration}")
     at_once = f"about {duration(seconds / workers)} with {workers} at once"
     price = _price(config)
     money = price.of(seconds / workers / 3600) if price else None
     at_once += f" and about {money} at {price.words}" if price else ""
-    if all(found.measured.values()):
-        basis = len({id(run) for near_ones in found.measured.values() for run in near_ones})
+    if all(found.measured):
+        basis = len({id(run) for near_ones in found.measured for run in near_ones})
         words = f"{at_once}, from {counted(basis, 'run')} recorded on this machine"
         return Time(seconds / workers, workers, "recorded", words, money)
-    assert isinstance(found.speed, Calibration)
-    when = (
-        f"predicted from cost and this machine's calibration of {found.speed.date}, right within a factor of two or so"
-    )
+    assert isinstance(calibration, Calibration)
+    day = calibration.date
+    when = f"predicted from cost and this machine's calibration of {day}, right within a factor of two or so"
     return Time(seconds / workers, workers, "predicted", f"{at_once}, {when}", money)
 
 
@@ -602,7 +589,7 @@ def _final_left(found: Forecast) -> int:
     return final.found.wanted - final.found.done
 
 
-def _speed(config: StudyConfig, console: Console) -> "Calibration | str":
+def _calibration(config: StudyConfig, console: Console) -> Calibration | str:
     """This machine's calibration, for what its engine trains here."""
     return calibration(config.device, console) if config.engine.name == "local" else "its engine trains elsewhere"
 

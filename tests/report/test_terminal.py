@@ -17,6 +17,7 @@ from explorer.report.terminal import MOST_ROWS, print_verdict
 from explorer.study.plan import plan_of
 from explorer.verbs.command_line import read_command
 from explorer.verbs.plan import Forecast, print_forecast
+from explorer.verbs.run_times import RunTimes
 from tests.test_layers import ROOT
 
 
@@ -46,7 +47,7 @@ def test_no_number_is_torn_from_its_unit(show: str, width: int) -> None:
         print_verdict(replace(found, summaries=met), "Which?", console)
     else:
         plan = plan_of(config)
-        forecast = Forecast(plan, plan.settings, None, [], None, [], {one: [] for one in plan.settings})
+        forecast = Forecast(plan, plan.settings, None, [], RunTimes(None, []))
         print_forecast(forecast, console)
     lines = [line.rstrip() for line in shown.getvalue().splitlines()]
     assert max(map(len, lines)) <= width

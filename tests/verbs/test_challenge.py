@@ -28,6 +28,7 @@ from explorer.report.robustness import filter_rows, length_panel
 from explorer.report.terminal import print_verdict
 from explorer.study.run import Run
 from explorer.study.settings import StudyConfig
+from explorer.verbs.calibrate import Calibration
 from explorer.verbs.command_line import read_command
 from explorer.verbs.estimate import Measured
 from explorer.verbs.plan import carry_out as show_plan
@@ -324,13 +325,19 @@ def test_an_unfinished_study_is_not_challenged(workplace: Path, capsys: pytest.C
 def test_a_plan_offers_checks_with_their_cost_and_counts_in_those_asked_for(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = planned("study.robustness=[init,length_16]").splitlines()
+    def image_a_second(*_: object) -> Calibration:
+        return Calibration("2026-01-01", ((1e3, 1.0), (1e9, 1.0)))
+
+    monkeypatch.setattr("explorer.verbs.plan.calibration", image_a_second)
+    lines = planned("study.robustness=[init,length_16]", "engine.workers=2").splitlines()
     (follows,) = (line for line in lines if line.startswith("Robustness checks that follow"))
     # 6 with equal norms, 12 with fan_in, 6 at the smaller norm, 30 of tuning and at most 12 after it; 36 of length.
+    # A run of 2 epochs takes 2 * 80 + (2 * 40 + 100) / 3 = 220 s; those of 1, 8 and 32 take 126.7 s, 780 s and 3,020 s.
     assert follows == (
-        "Robustness checks that follow: init (at most 66 runs), length (36 runs); together at most 102 runs."
+        "Robustness checks that follow: init (at most 66 runs, about 2 h 01 min), length (36 runs, about 6 h 32 min); "
+        "together at most 102 runs, about 8 h 33 min."
     )
-    assert any("would add: rate (at most 42 runs), cost (" in line for line in lines)
+    assert any("would add: rate (at most 42 runs, about 1 h 17 min), cost (" in line for line in lines)
     assert not any("Robustness" in line for line in planned("study.contrast=null", "study.margin=null").splitlines())
     checked("length", from_shape)
     monkeypatch.setattr("explorer.verbs.plan.recorded_here", lambda device: [Measured(80_768, 100.0)])
