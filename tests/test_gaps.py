@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -154,6 +155,7 @@ def test_recorded_errors_are_those_of_the_record(name: str) -> None:
             assert {seed: ended[seed] for seed in expected.index} == pytest.approx(expected.to_dict())
 
 
+@cache
 def told_by_the_script(family: str) -> tuple[str, dict[str, list[str]]]:
     """What it prints of a family, and of every gap that has an interval its mean, its ends and its number of pairs."""
     command = [sys.executable, str(STUDIES / "gaps.py"), family]

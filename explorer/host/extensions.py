@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from importlib.util import find_spec
@@ -155,7 +156,7 @@ def _place(module: str) -> Path | None:
 
 def load_installed(homes: Homes) -> None:
     """Load the packages that say by an entry point that they extend this project."""
-    for entry in entry_points(group=GROUP):
+    for entry in _installed(tuple((place, _time(place)) for place in sys.path)):
         name = entry.dist.name if entry.dist is not None else entry.name
         if name not in _loaded:
             module = _imported(name, entry)
@@ -163,6 +164,20 @@ def load_installed(homes: Homes) -> None:
             files = sorted(folder.rglob("*.py")) if module.__spec__ and module.__spec__.parent else [module.__file__]
             text = "\n".join(Path(str(file)).read_text(encoding="utf-8") for file in files)
             _add(Extension(name, None, text, _adds(module, name)), module, homes)
+
+
+@lru_cache(maxsize=1)  # every command asks, and the answer takes the reading of all packages that are installed
+def _installed(_places: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """The entry points that add something, of packages in places that have not changed since some time."""
+    return tuple(entry_points(group=GROUP))
+
+
+def _time(place: str) -> int:
+    """When something was last installed in a place, in ns; 0 where there is none."""
+    try:
+        return Path(place or ".").stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def load_shared(homes: Homes) -> None:

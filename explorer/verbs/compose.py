@@ -43,6 +43,8 @@ from explorer.verbs.in_short import in_full, settle
 from explorer.verbs.table import words_field
 
 _HYDRA = threading.Lock()  # Hydra is one for a process, in which threads may make studies
+_KEPT: dict[tuple[Any, ...], tuple[list[tuple[str, Steps]], list[tuple[Path, int, int]]]] = {}
+MOST_KEPT = 64  # answers
 # Hydra imports every module of a package named `hydra_plugins`, under `python -m` also from the current folder.
 sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
 sys.modules["hydra_plugins"].__path__ = []
@@ -683,9 +685,33 @@ def _leading(chosen: dict[str, str]) -> str:
     return f" (in {', '.join(map(str, shown[:3]))})" if shown else ""
 
 
-def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:
-    """The files in the order in which they are merged, each with the path in the tree where its content belongs."""
-    own, *others = conf_folders()
+def _defaults(root: str, chosen: dict[str, str]) -> list[tuple[str, Steps]]:
+    """The files in the order in which they are merged, each with the path in the tree where its content belongs.
+
+    Asking Hydra takes most of the time of reading a command, so that its answer is kept while those files stay as they
+    are: in Python many studies are made in one process.
+    """
+    folders = conf_folders()
+    asked = (root, *chosen.items(), *folders)
+    if asked in _KEPT:
+        found, stamps = _KEPT[asked]
+        if stamps == _stamps(folders, found):
+            return found
+    found = _asked_of_hydra(root, chosen, folders)
+    if len(_KEPT) >= MOST_KEPT:
+        _KEPT.clear()
+    _KEPT[asked] = found, _stamps(folders, found)
+    return found
+
+
+def _stamps(folders: list[Path], found: list[tuple[str, Steps]]) -> list[tuple[Path, int, int]]:
+    """The files with time and size, which change if one of them does."""
+    files = [file for config, _ in found for folder in folders if (file := _file(folder, config))]
+    return [(file, stat.st_mtime_ns, stat.st_size) for file in files if (stat := file.stat())]
+
+
+def _asked_of_hydra(root: str, chosen: dict[str, str], folders: list[Path]) -> list[tuple[str, Steps]]:
+    own, *others = folders
     overrides = [f"{group}={quoted(name)}" for group, name in chosen.items()]
     Plugins.instance()  # registers Hydra's own plugins, once
     SourcesRegistry.instance().types[_Folder.scheme()] = _Folder
@@ -695,10 +721,8 @@ def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         found = hydra.config_loader.compute_defaults_list(root, overrides, RunMode.RUN).defaults
-    for one in found:
-        package = tuple(filter(None, (one.package or "").split(".")))
-        if package[:1] != ("hydra",):
-            yield one.config_path, package
+    packages = [(one.config_path, tuple(filter(None, (one.package or "").split(".")))) for one in found]
+    return [(config, package) for config, package in packages if package[:1] != ("hydra",)]
 
 
 def quoted(text: str) -> str:

@@ -385,6 +385,21 @@ def test_a_study_file_that_cannot_be_used_is_named(text: str, said: str, workpla
 REPEATED = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 30))])
 
 
+def test_in_one_process_a_file_that_changes_is_read_again(workplace: Path) -> None:
+    mine = Path("conf/study/mine.yaml")
+    mine.parent.mkdir(parents=True)
+    for budget in ("params", "macs", "params"):
+        mine.write_text(f"# @package _global_\ndefaults:\n  - override /budget: {budget}\n")
+        assert (compose(["study=mine"]).tree["budget"].get("macs") is not None) == (budget == "macs")
+    shadow = Path("conf/budget/params.yaml")
+    shadow.parent.mkdir()
+    shadow.write_text("reference: 50-1x64d\n")
+    with pytest.raises(InputError, match="has the name of a shipped budget and says something else"):
+        compose(["study=mine"])
+    shadow.unlink()
+    assert compose(["study=mine"]).tree["budget"]["reference"] != "50-1x64d"
+
+
 def test_files_that_nobody_chose_stop_no_command(workplace: Path) -> None:
     mine = MINE.replace(", setup: [rm]", "")
     written(workplace, "study/mine.yaml", mine)

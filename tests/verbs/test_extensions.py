@@ -501,8 +501,11 @@ def test_an_installed_package_extends_by_its_entry_point(tmp_path: Path) -> None
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: fancy-blocks\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[resnext_explorer.extensions]\nblocks = fancy_blocks\n")
-    code = (
-        "import explorer as ex; ex.extend(); from explorer.host import extensions; (one,) = extensions.loaded(); "
+    about.rename(tmp_path / "away")
+    code = (  # as in a notebook, in which packages are installed
+        "import explorer as ex; ex.extend(); from explorer.host import extensions; assert not extensions.loaded(); "
+        "from pathlib import Path; Path('away').rename('fancy_blocks-1.0.dist-info'); "
+        "ex.extend(); (one,) = extensions.loaded(); "
         "print(one.name, one.adds, ex.costs('5-1x4d-w16-scaled').params)"
     )
     done = subprocess.run(
