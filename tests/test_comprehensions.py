@@ -122,6 +122,7 @@ def test_names_that_comprehensions_mix_up_are_found(source: str, found: list[str
     assert mixed_up(source) == found
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("folder", broadly(["explorer", "tests"]))
 def test_no_comprehension_hides_a_name_that_another_of_its_function_reads(folder: str) -> None:
     paths = sorted((ROOT / folder).rglob("*.py"))

@@ -7,6 +7,7 @@ import pytest
 from tests.mutants import ROOMS, ROOT, changes, nearest, sample
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("name", ["analysis/trend.py", "training/schedule.py"])
 def test_every_change_is_another_program(name: str) -> None:
     path = ROOT / "explorer" / name

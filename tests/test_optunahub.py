@@ -52,6 +52,7 @@ def test_every_design_is_tried_once_and_nothing_else(inner: Any) -> None:
     assert study.best_params == {"width": 4, "rate": 0.04, "kind": "a", "one": 3}
 
 
+@pytest.mark.real
 def test_a_study_that_goes_on_or_is_shared_repeats_nothing(tmp_path: Path) -> None:
     module, storage = package("samplers/feasible_set"), f"sqlite:///{tmp_path / 'study.db'}"
     optuna.create_study(storage=storage, study_name="one").enqueue_trial(DESIGNS[7])

@@ -317,6 +317,7 @@ REAL = {("training/replayed.py", name) for name in ("record", "launch")}
 REAL |= {("training/reference.py", "torch_defaults"), ("training/reference.py", "reference_steps")}
 
 
+@pytest.mark.real
 def test_every_function_that_asks_for_a_gpu_is_executed_on_the_pretended_one(
     cuda: Notes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

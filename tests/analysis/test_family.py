@@ -101,6 +101,7 @@ def test_seeds_that_only_some_settings_have_are_used_where_they_are() -> None:
     assert all(one.difference.has_interval for one in found)
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("spreads", "studies"),
     broadly(

@@ -146,6 +146,7 @@ def test_a_figure_has_the_fit_its_band_and_every_design() -> None:
     assert all(low <= middle <= high for low, middle, high in zip(band.y, line.y, band.high, strict=True))
 
 
+@pytest.mark.real
 def test_the_page_of_many_designs_has_the_effects_with_ped_anova_beside_them() -> None:
     study = open_study(RECORD)
     shares = ped_anova(study)

@@ -291,6 +291,7 @@ def test_one_depth_in_both_spaces_tells_nothing_of_others() -> None:
     assert math.isnan(exact.p)  # no two designs of a depth and space, so no noise to compare with
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_where_most_feasible_designs_were_drawn_the_interval_holds_their_mean_as_often_as_it_says(seeds: int) -> None:
     """All 80 designs of a space, of which 64 are drawn, have a mean; with several seeds that of endless training."""

@@ -53,6 +53,7 @@ def test_steps_slope_and_published_gap_stand_under_the_verdict_on_terminal_and_p
     assert explorer.open_study("own").regime == words
 
 
+@pytest.mark.real
 def test_the_order_is_held_against_the_longest_study_of_the_same_images() -> None:
     short = recorded("short", 3)
     recorded("longer", 5)

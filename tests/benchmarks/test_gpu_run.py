@@ -173,6 +173,7 @@ def is_running(process: int) -> bool:
         return False
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("reaction", "ended"), [("echo kept >kept; exit 3", "exit 3"), ("", "killed")], ids=["leaves", "stays"]
 )

@@ -47,6 +47,7 @@ def test_where_early_errors_tell_all_stopping_finds_better_designs_than_chance(c
     assert all((regrets >= 0).all() for regrets in found.regrets.values())
 
 
+@pytest.mark.real
 def test_rungs_may_judge_by_training_errors_that_tell_more(config: StudyConfig) -> None:
     curves = replace(crossing(50.0), training=crossing(0.0).errors)
     found = replay(curves, config, scope_of(config), draws=20)

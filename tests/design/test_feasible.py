@@ -86,6 +86,7 @@ def middle(space: Space, tolerance: float = 0.2) -> Budget:
     return Budget(tuple(Limit(axis, target, tolerance * 2) for axis, target in targets.items()))
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("name", broadly(SPACES, 6))
 def test_a_scan_keeps_exactly_the_designs_that_meet_the_budget(name: str) -> None:
     space, budget = SPACES[name], middle(SPACES[name])

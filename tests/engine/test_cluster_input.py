@@ -70,6 +70,7 @@ def test_a_cluster_that_does_not_answer_is_told(refused: Refused) -> None:
     assert line == f"explorer: engine.address={address}: nothing answers there (Connection refused)"
 
 
+@pytest.mark.real
 def test_something_else_that_answers_is_no_cluster(refused: Refused) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"

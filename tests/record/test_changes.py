@@ -218,6 +218,7 @@ def test_a_record_without_a_number_is_of_the_first_schema_and_gets_one_only_when
     assert environment()["schema"] == study.SCHEMA
 
 
+@pytest.mark.real
 def test_a_record_from_before_there_were_filters_goes_on_with_those_of_its_new_runs(start: Start) -> None:
     start()
     path = FOLDER / study.RUNS

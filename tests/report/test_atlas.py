@@ -172,6 +172,7 @@ def test_a_budget_is_told_with_its_amount() -> None:
     assert words("budget.params.target=5000000", "budget.params.at_most=true") == "at most 5.00 M parameters"
 
 
+@pytest.mark.real
 def test_what_git_tracks_is_recorded_and_its_pages_lead_to_the_index_of_such_studies(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,7 @@ def test_here_devices_are_held_all_the_time_and_elsewhere_as_runs_hold_them() ->
     assert spending_of(clock, at_once=4, is_local=False).hours == pytest.approx(0.125)
 
 
+@pytest.mark.real
 def test_a_study_tells_what_it_spent(
     workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +117,7 @@ def test_a_study_tells_what_it_spent(
     assert spent["money"]["EUR"] == pytest.approx(3600 * entry["hours"])
 
 
+@pytest.mark.real
 def test_a_start_that_is_killed_in_its_first_run_has_noted_what_it_spent(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -302,6 +302,7 @@ def uri(workplace: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return found
 
 
+@pytest.mark.real
 def test_an_experiment_holds_every_run_once(search: TrackedStudy, uri: str) -> None:
     assert Mlflow().write(search, nothing) == "tiny"
     assert_same(uri, search)

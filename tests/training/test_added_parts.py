@@ -106,6 +106,7 @@ def test_a_run_that_is_stopped_again_and_again_gives_the_bits_of_one_that_is_not
     assert outcome(run, keeping=keeping) == whole
 
 
+@pytest.mark.real
 def test_every_part_and_every_number_decides_the_result_and_the_id(run: Run) -> None:
     changes: list[dict[str, Any]] = [{"optimizer": "sgd"}, {"schedule": "one_cycle"}, {"loss": "cross_entropy"}]
     changes += [{"augmentation": one} for one in ((), ("noise",), ("noise", "mixup"))]

@@ -49,6 +49,7 @@ assert not any(name.partition(".")[0] == "explorer" for name in sys.modules)
 """
 
 
+@pytest.mark.real
 def test_the_python_modules_compute_the_same_without_this_package(tmp_path: Path) -> None:
     for name in NAMES:
         architecture, trained = parse_name(name), tmp_path / f"{name}.safetensors"

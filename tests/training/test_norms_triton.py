@@ -28,8 +28,9 @@ def triton(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
 
 
+@pytest.mark.real
 @pytest.mark.usefixtures("triton")
-@pytest.mark.parametrize("part", ["not real", pytest.param("real", marks=pytest.mark.real)])
+@pytest.mark.parametrize("part", ["not real", "real"])
 def test_the_kernels_are_torchs_functions_in_tritons_interpreter(part: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", part, str(CASES)]
     done = subprocess.run(command, env=os.environ | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True)

@@ -519,6 +519,7 @@ def test_as_much_is_dropped_as_asked_for(run: Run) -> None:
     assert float(features.mean()) == pytest.approx(0.75, abs=0.02)
 
 
+@pytest.mark.real
 def test_a_block_of_an_extension_drops_its_branch_if_it_says_where_that_ends(workplace: Path) -> None:
     text = SHUFFLED.read_text()
     words = [*TINY, "space.block=[shuffle]", "study.contrast=null", "recipe.stochastic_depth=0.5"]

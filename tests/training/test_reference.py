@@ -42,6 +42,7 @@ print(json.dumps([*found, settings()]))
 """
 
 
+@pytest.mark.real
 def test_the_reference_has_the_settings_that_torch_comes_with() -> None:
     own = {key: value for key, value in environment().items() if not key.startswith("OMP_")}
     done = subprocess.run([sys.executable, "-c", COMPARED], capture_output=True, text=True, env=own)

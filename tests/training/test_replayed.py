@@ -69,6 +69,7 @@ def test_a_run_of_graphs_has_the_bits_of_one_without(
     assert len(recorded) == 3
 
 
+@pytest.mark.real
 def test_a_run_of_graphs_in_float16_scales_and_skips_as_one_without(
     recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def changed(copy: Path) -> set[str]:
     return {path for path in {*ours, *theirs} if ours.get(path) != theirs.get(path)}
 
 
+@pytest.mark.real
 def test_comments_docstrings_and_layout_do_not_count(copy: Path) -> None:
     for path in copy.rglob("*.py"):
         path.write_text(f"# a remark\n{ast.unparse(ast.parse(path.read_text()))}\n\n'more words'\n")
@@ -86,6 +87,7 @@ class Unused:
 """
 
 
+@pytest.mark.real
 def test_functions_and_classes_that_no_run_reaches_do_not_count(copy: Path) -> None:
     for path in ("training/loop.py", "design/cost.py"):
         (copy / path).write_text((copy / path).read_text() + UNUSED)
@@ -94,6 +96,7 @@ def test_functions_and_classes_that_no_run_reaches_do_not_count(copy: Path) -> N
     assert changed(copy) == set()
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     "use",
     broadly(

@@ -290,6 +290,7 @@ def test_a_damaged_study_can_be_deleted_and_a_database_of_others_is_left(
     assert list(Path("studies").iterdir()) == []
 
 
+@pytest.mark.real
 def test_list_starts_without_heavy_packages(tiny: Path) -> None:
     code = (
         "import sys; from explorer.__main__ import main; main(['list']); print({'torch', 'optuna'} & set(sys.modules))"

@@ -128,6 +128,7 @@ def test_the_guilty_initialisation_is_named_in_verdict_sentence_page_checklist_a
     assert " ".join(said.split()) in " ".join(shown.split())
 
 
+@pytest.mark.real
 def test_a_difference_of_shape_holds_and_no_condition_is_left_in_its_verdict(workplace: Path) -> None:
     finding, robustness = found(checked("init,rate,split", from_shape))
     assert {check.word for check in robustness.checks} == {"holds"}

@@ -175,6 +175,7 @@ def test_ten_lines_elsewhere_classify_new_files_as_well_as_the_study_said(
     assert "is not the file that was written with this module, or was changed or cut short" in done.stderr
 
 
+@pytest.mark.real
 def test_the_files_say_what_they_are(
     copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,6 +296,7 @@ def test_a_record_of_an_earlier_version_is_exported_where_its_images_are(
     assert "environment.json has another mean than the study's images" in capsys.readouterr().err
 
 
+@pytest.mark.real
 def test_weights_that_were_not_kept_are_trained_again_only_on_request(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -348,6 +350,7 @@ def test_predict_names_classes_and_goes_on_after_what_cannot_be_read(
         assert main(words) == 2
 
 
+@pytest.mark.real
 def test_python_exports_and_predicts_as_the_commands_do(
     copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,6 +462,7 @@ def test_predict_overwrites_its_own_results_alone_and_writes_no_formulas(
     ]
 
 
+@pytest.mark.real
 def test_a_named_design_and_seed_are_taken(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (worse,) = {row.setting for row in records.as_records(records.load(copied / "studies" / "photos").runs)} - {
         "11-1x4d-w16"
@@ -653,6 +657,7 @@ def test_tensors_of_another_shape_or_range_are_refused() -> None:
     assert set(digits.pixels_of(file.getvalue()).flatten().tolist()) == {16}
 
 
+@pytest.mark.real
 def test_a_split_of_each_seed_keeps_the_mean_and_the_labels_of_each(workplace: Path) -> None:
     config = read_command([*TINY, "data.split_seed=each", "recipe.epochs=1", "search.only=[11-1x4d-w16]"]).study
     folder = train_all(config)

@@ -81,6 +81,7 @@ def written(place: Path, text: str, name: str = "mine.py") -> Path:
 # ---------------------------------------------------------------- an added block, all the way
 
 
+@pytest.mark.real
 def test_a_block_from_outside_is_planned_trained_judged_and_exported(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -336,6 +337,7 @@ def test_a_file_as_people_write_it_is_exported_whole(tmp_path: Path, monkeypatch
         module_source(one, task, trained=False)
 
 
+@pytest.mark.real
 def test_what_onnx_cannot_say_is_one_line(tmp_path: Path) -> None:
     from explorer.training.network.export import export
 
@@ -475,6 +477,7 @@ def test_spaces_stage_by_stage_take_added_blocks_with_paths(tmp_path: Path) -> N
         replace(space, block="scaled")
 
 
+@pytest.mark.real
 def test_a_block_without_paths_cannot_be_solved_for_a_budget(
     workplace: Path, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -109,6 +109,7 @@ def test_the_page_of_the_public_table_shows_what_there_is_and_makes_nothing_up(s
     assert {*explorer.open_study("public").figures} >= {"front", "distribution", "distribution-equal", "best-of"}
 
 
+@pytest.mark.real
 def test_a_file_of_several_data_sets_or_recipes_is_never_mixed(said: Said) -> None:
     words = said("import", str(PUBLIC), code=2)
     assert "4 data sets, which one study does not mix: imagenet (24), cifar10 (23), cifar100 (15), svhn (13)" in words
@@ -234,6 +235,7 @@ def as_files(rows: list[dict[str, Any]]) -> dict[str, str]:
     return {"plain.parquet": "", "lines.jsonl": "", "columns.json": "", "wandb.json": "1 with status crashed", "wandb.csv": "1 with status crashed", "mlflow.csv": "1 with status failed", "mlflow.json": "", "german.csv": "errors are per cent"}  # fmt: skip
 
 
+@pytest.mark.real
 def test_one_set_of_results_is_the_same_from_every_kind_of_file(said: Said) -> None:
     rows = replicated()
     table(Path("plain.csv"), rows)
@@ -410,6 +412,7 @@ def test_a_contrast_is_judged_where_the_file_gives_seeds_and_says_when_it_was_de
     assert "Single runs" not in told
 
 
+@pytest.mark.real
 def test_epochs_of_a_run_become_its_curve_and_the_last_one_counts(said: Said) -> None:
     rows = [
         {"arch": name, "seed": seed, "epoch": epoch, "val_err": round(50 / (epoch + 1) + bias + seed, 2), "dataset": "CIFAR-10"}

@@ -21,6 +21,7 @@ def made(*words: str, unfinished: bool = False) -> None:
     made_up(read_command([*TINY, *words]).study, end)
 
 
+@pytest.mark.real
 def test_files_are_written_where_and_as_asked_with_a_caption_that_says_n_and_source(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

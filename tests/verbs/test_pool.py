@@ -42,6 +42,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
     return write
 
 
+@pytest.mark.real
 def test_three_data_sets_give_a_mean_a_prediction_and_a_page_that_the_index_lists(
     record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

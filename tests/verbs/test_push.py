@@ -134,6 +134,7 @@ def small(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made_up(read_command(TINY).study)
 
 
+@pytest.mark.real
 def test_a_study_is_pushed_as_data_set_model_and_space(
     workplace: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -153,6 +153,7 @@ def test_a_finished_study_prints_its_verdict_and_trains_nothing(
     assert {path: path.read_bytes() for path in FOLDER.glob("*.*")} == before
 
 
+@pytest.mark.real
 def test_a_fork_without_a_change_is_refused_with_what_to_say(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(Path("studies").iterdir())
     assert main(["fork", "tiny"]) == 2
@@ -513,6 +514,7 @@ def copied(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path / "copied"
 
 
+@pytest.mark.real
 def test_a_refused_first_start_leaves_no_folder(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TINY, "engine.workers=100000", "search.seeds=10000"]) == 2
     assert capsys.readouterr().err.startswith("explorer: engine.workers=100000: each needs about")

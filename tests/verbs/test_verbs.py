@@ -58,6 +58,7 @@ def test_verify_does_not_blame_itself_for_roundings(workplace: Path, capsys: pyt
     assert "batch norm trains on two values or more; allowed: batch_size=2 or more" in capsys.readouterr().err
 
 
+@pytest.mark.real
 def test_weights_of_torch_are_refused_with_the_command_that_converts_them(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
