@@ -10,7 +10,7 @@ from benchmarks.replay_curves import Replay
 from benchmarks.results import Choices, CostSpeed, Large, PageSpeed, Scale, ScanSpeed
 from explorer.analysis.caveats import failed_words, learned_words
 from explorer.analysis.intervals import Estimate
-from explorer.analysis.ranks import Agreement
+from explorer.analysis.ranks import REDRAWN, Agreement
 from explorer.host import formatting as wording
 from explorer.host.console import say
 from explorer.host.tables import Cell, print_rows
@@ -81,13 +81,13 @@ def print_ranks(
 ) -> None:
     """Print whether brief training ranks settings as long training does."""
     short, long = studies
-    interval = f"95 % interval over seeds {found.low:.2f} to {found.high:.2f}"
-    if found.low != found.low:
-        interval = "no interval, since that needs two seeds of each setting in both studies"
+    spread = f"{REDRAWN} {found.low:.2f} to {found.high:.2f}"
+    if not found.was_redrawn:
+        spread = "and no range of redrawn seeds, which takes two of each setting in both studies"
     say(
         console,
         f"{short.name} ({_length(short)}) against {long.name} ({_length(long)}): Kendall's tau "
-        f"{found.tau:.2f} over {found.settings} settings, {interval}. 1: the same order; 0: no relation.",
+        f"{found.tau:.2f} over {found.settings} settings, {spread}. 1: the same order; 0: no relation.",
     )
     if not same_images:
         say(console, f"Other images of {long.data.label} in the two: what they differ by is not the epochs alone.")

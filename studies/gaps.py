@@ -7,6 +7,9 @@ Each family is declared in the header of its first study, in `conf/study/`, befo
 mean of differences of the test error, paired by seed, with a two-sided t interval of 95 %. A study continued on another
 processor is recorded as NAME-2, NAME-3, ... with seeds of its own: only runs of one processor make a pair, and whole
 pairs are pooled. Nothing of the explorer is imported, so that its figures are computed twice.
+
+Two conditions are not in the declarations, and can only take a sentence away: fewer than five pairs have none, and the
+initialisation explains only a gap that is there as drawn and changes towards the side of one path.
 """
 
 import base64
@@ -22,6 +25,8 @@ from statistics import fmean, stdev
 from scipy.stats import t as student
 
 ROOT = Path(__file__).parent
+LEAST = 5  # pairs of a sentence
+DRAWN = "as drawn"
 csv.field_size_limit(2**24)
 
 
@@ -55,7 +60,7 @@ class Family:
 def _family(stem: str, one: str, several: str, primary: str, **more: tuple[Arm, Arm]) -> Family:
     drawn, groups = stem, f"{stem.removesuffix('_fan_out')}_groups"
     gaps = {
-        "as drawn": (Arm(drawn, several), Arm(drawn, one)),
+        DRAWN: (Arm(drawn, several), Arm(drawn, one)),
         primary: (Arm(groups, several), Arm(drawn, one)),
         **more,
         "change": (Arm(groups, several), Arm(drawn, several)),
@@ -90,12 +95,15 @@ FAMILIES = {
         {"plain 8": "", "plain 32": "_32", "mixed 32": "_mixed", "averaged 96": "_ema"},
     ),
 }
+FEW = "too few pairs for a sentence, which takes five"
 SENTENCES = {
+    "too few": FEW,
     "holds": "holds: at equal filter norm several paths are better too",
     "explains": "explains: at equal filter norm the gap no longer holds, so it was the initialisation",
     "cannot tell": "cannot tell: neither does the gap hold at equal filter norm, nor is it known to have changed",
 }
 STRENGTHS = {
+    "too few": FEW,
     "shrinks": "shrinks: under the strongest recipe the gap is smaller than under the plain one",
     "grows": "grows: under the strongest recipe the gap is larger than under the plain one",
     "cannot tell": "cannot tell: the gap is not known to differ between the strongest recipe and the plain one",
@@ -121,10 +129,11 @@ class Gap:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Ends of the 95 % interval; of one pair there is none."""
-        if self.n < 2:
+        """Ends of the 95 % interval; NaN for one pair, or pairs that do not vary."""
+        spread = stdev(self.differences.values()) if self.n > 1 else 0.0
+        if not spread:
             return (math.nan, math.nan)
-        half = float(student.ppf(0.975, self.n - 1)) * stdev(self.differences.values()) / math.sqrt(self.n)
+        half = float(student.ppf(0.975, self.n - 1)) * spread / math.sqrt(self.n)
         return (self.mean - half, self.mean + half)
 
     @property
@@ -162,20 +171,28 @@ def moved(family: Family, part: slice, root: Path = ROOT) -> Gap:
 
 
 def verdict(family: Family, root: Path = ROOT) -> str:
-    """What the declaration says: `holds`, `explains` or `cannot tell`; between two gaps `shrinks` or `grows`."""
+    """What the declaration says: `holds`, `explains` or `cannot tell`; between two gaps `shrinks` or `grows`.
+
+    `too few` below five pairs.
+    """
     if family.between is not None:
         change = moved(family, slice(None), root)
-        if change.n < 2 or change.interval[0] <= 0 <= change.interval[1]:
+        if change.n < LEAST:
+            return "too few"
+        if not (change.interval[0] > 0 or change.interval[1] < 0):
             return "cannot tell"
         # Of the pairs that both have, since the change is over these.
         ends = [gap(family.gaps[name], slice(None), root).differences for name in family.between]
         first, last = (abs(fmean(one[key] for key in change.differences)) for one in ends)
         return "shrinks" if last < first else "grows"
-    primary, change = (gap(family.gaps[name], slice(None), root) for name in (family.primary, family.change))
-    if primary.n > 1 and primary.interval[1] < 0:
+    drawn, primary, change = (
+        gap(family.gaps[name], slice(None), root) for name in (DRAWN, family.primary, family.change)
+    )
+    if min(primary.n, change.n) < LEAST:
+        return "too few"
+    if primary.interval[1] < 0:
         return "holds"
-    changed = change.n > 1 and not change.interval[0] <= 0 <= change.interval[1]
-    return "explains" if changed else "cannot tell"
+    return "explains" if drawn.interval[1] < 0 < change.interval[0] else "cannot tell"
 
 
 def lines(name: str, family: Family, root: Path = ROOT) -> Iterator[str]:
@@ -212,8 +229,9 @@ def _numbers(found: Gap) -> str:
     if found.n < 2:
         return f"{found.mean:+.2f}, n = 1: an interval needs 2 pairs"
     (low, high), p = found.interval, found.p
-    chance = "no p: the differences do not vary" if math.isnan(p) else f"p = {p:.4f}"
-    return f"{found.mean:+.2f} ({low:+.2f} to {high:+.2f}), n = {found.n}, {chance}"
+    if math.isnan(p):
+        return f"{found.mean:+.2f}, n = {found.n}, no interval: the differences do not vary"
+    return f"{found.mean:+.2f} ({low:+.2f} to {high:+.2f}), n = {found.n}, p = {p:.4f}"
 
 
 def _runs(arm: Arm, root: Path) -> dict[tuple[str, int], _Ended]:

@@ -100,17 +100,28 @@ def test_one_pair_and_pairs_that_do_not_differ_are_told_in_words_and_not_as_no_n
     assert "all: -1.00, n = 1: an interval needs 2 pairs, on A" in told
     write(tmp_path, "pair", {"one": [80, 80], "several": [76, 76]})
     told += "\n".join(gaps.lines("pair", FAMILY, tmp_path))
-    assert "\n  preliminary, 1 of 10 declared pairs: cannot tell" in told
-    assert "all: -1.00 (-1.00 to -1.00), n = 2, no p: the differences do not vary" in told
+    assert "\n  preliminary, 1 of 10 declared pairs: too few pairs for a sentence, which takes five" in told
+    assert "all: -1.00, n = 2, no interval: the differences do not vary" in told
     assert "nan" not in told
 
 
 @pytest.mark.parametrize(
-    ("groups", "sentence"),
-    [([70, 69, 71, 70], "holds"), ([88, 89, 87, 90], "explains"), ([70, 95, 60, 99], "cannot tell")],
+    ("several", "groups", "sentence"),
+    [
+        ([75, 76, 74, 77, 75], [70, 69, 71, 70, 70], "holds"),
+        ([75, 76, 74, 77, 75], [88, 90, 87, 90, 89], "explains"),
+        ([75, 76, 74, 77, 75], [70, 95, 60, 99, 80], "cannot tell"),
+        ([75, 76, 74, 77], [70, 69, 71, 70, 70], "too few"),
+        ([75, 76, 74, 77, 75], [70, 69, 71, 70], "too few"),
+        ([88, 98, 75, 96, 84], [97, 108, 84, 105, 94], "cannot tell"),  # as drawn there is no gap to explain
+        ([96, 97, 96, 98, 97], [105, 107, 105, 108, 107], "cannot tell"),  # it is on the other side
+        ([88, 98, 75, 96, 84], [80, 89, 68, 87, 75], "cannot tell"),  # and changes towards several paths
+        ([75, 76, 74, 77, 75], [76, 77, 75, 78, 76], "holds"),
+        ([75, 75, 75, 77, 75], [75, 75, 75, 77, 75], "holds"),  # nothing changes
+    ],
 )
-def test_one_of_three_sentences_follows(tmp_path: Path, groups: list[int], sentence: str) -> None:
-    write(tmp_path, "pair", {"one": [88, 88, 88, 89], "several": [75, 76, 74, 77]})
+def test_one_of_three_sentences_follows(tmp_path: Path, several: list[int], groups: list[int], sentence: str) -> None:
+    write(tmp_path, "pair", {"one": [88, 88, 88, 89, 88][: len(several)], "several": several})
     write(tmp_path, "pair_groups", {"several": groups})
     assert gaps.verdict(FAMILY, tmp_path) == sentence
 
@@ -118,17 +129,19 @@ def test_one_of_three_sentences_follows(tmp_path: Path, groups: list[int], sente
 @pytest.mark.parametrize(
     ("brief", "long", "sentence"),
     [
-        (([90, 88, 89], [80, 79, 78]), ([60, 61, 60], [59, 60, 58]), "shrinks"),
-        (([80, 79, 78], [90, 88, 89]), ([59, 60, 58], [60, 61, 60]), "shrinks"),  # whatever its sign
-        (([80, 79, 78], [79, 78, 77]), ([60, 61, 60], [40, 40, 41]), "grows"),
-        (([80, 79, 78], [79, 78, 77]), ([60, 61, 60], [59, 61, 58]), "cannot tell"),
+        (([90, 88, 89, 90, 88], [80, 79, 78, 80, 79]), ([60, 61, 60, 60, 61], [59, 60, 58, 59, 61]), "shrinks"),
+        # Whatever its sign.
+        (([80, 79, 78, 80, 79], [90, 88, 89, 90, 88]), ([59, 60, 58, 59, 61], [60, 61, 60, 60, 61]), "shrinks"),
+        (([80, 79, 78, 80, 79], [79, 78, 77, 79, 78]), ([60, 61, 60, 60, 61], [40, 40, 41, 40, 42]), "grows"),
+        (([80, 79, 78, 80, 79], [79, 78, 77, 79, 78]), ([60, 61, 60, 60, 61], [59, 61, 58, 59, 61]), "cannot tell"),
+        (([90, 88, 89, 90], [80, 79, 78, 80]), ([60, 61, 60, 60], [59, 60, 58, 59]), "too few"),
     ],
 )
 def test_whether_a_gap_shrinks_is_judged_seed_by_seed(
     tmp_path: Path, brief: tuple[list[int], ...], long: tuple[list[int], ...], sentence: str
 ) -> None:
     family = replace(gaps._strength("pair", "one", "several", {"plain": "", "long": "_long"}), own=OWN)
-    assert gaps.verdict(family, tmp_path) == "cannot tell"
+    assert gaps.verdict(family, tmp_path) == "too few"
     for name, errors in (("pair", brief), ("pair_long", long)):
         write(tmp_path, name, dict(zip(("one", "several"), errors, strict=True)))
     assert gaps.verdict(family, tmp_path) == sentence
@@ -137,7 +150,7 @@ def test_whether_a_gap_shrinks_is_judged_seed_by_seed(
     expected = scipy.stats.ttest_1samp((gap_of[1] - gap_of[0]) / IMAGES * 100, 0).confidence_interval(0.95)
     assert found.interval == pytest.approx((expected.low, expected.high))
     told = "\n".join(gaps.lines("pair", family, tmp_path))
-    assert f"preliminary, 3 of 6 declared pairs: {sentence}: " in told
+    assert f"preliminary, {len(brief[0])} of 6 declared pairs: {sentence}" in told
     assert "change: long less plain, seed by seed" in told
 
 

@@ -40,7 +40,7 @@ def robustness_sentence(finding: Finding) -> str:
     found, declared = finding.robustness, finding.comparison
     if found is None or declared is None or not (found.is_begun or declared.verdict in DECIDED):
         return ""
-    parts = _judged(found) if declared_side(declared.differences) else _unclear(found)
+    parts = _judged(found) if declared_side(declared.differences, declared.alpha) else _unclear(found)
     if found.far:
         far = (f"{RIVALS[name]} ({counted(done, 'run')} so far)" for name, done in found.far.items())
         parts.append(f"not finished: {', '.join(far)}")

@@ -215,7 +215,7 @@ def robustness_of(finding: Finding, checks: Checks) -> Robustness:
         else:
             undone[check] = "; ".join(arm.why_not for arm in checks.arms if arm.check == check and arm.why_not)
     return Robustness(
-        judge(declared.differences, arms),
+        judge(declared.differences, arms, declared_alpha=declared.alpha),
         checks.arms,
         caveats,
         far,

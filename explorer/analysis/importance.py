@@ -7,6 +7,7 @@ describes the designs that were trained, within their ranges.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy import stats
@@ -21,7 +22,7 @@ MOST_HEIGHTS = 8  # most depths that have a height each; more of them share a sl
 MOST_INFLATED = 10.0  # largest variance inflation of a slope (Marquardt, 1970); an axis that others give is left out
 AXES = ("depth", "width", "group_width", "cardinality", "kernel_size")
 # Those left out first, where axes are too close to each other: the fit is meant to tell D and cardinality apart.
-SPARED = ("width", "kernel_size", "depth")
+SPARED = ("width", "kernel_size", "depth", "cardinality")
 OTHERS = tuple(
     axis.name for axis in SHAPE_AXES if not axis.label
 )  # axes that are no numbers: template, block, shortcut
@@ -126,15 +127,20 @@ def _columns(name: str, values: Floats) -> Floats:
 
 
 def _leave_out(columns: dict[str, Floats]) -> dict[str, float]:
-    """Take axes out of the columns until none is given by the others; return those, with how far they are given."""
-    found = {}
-    for name in SPARED:
-        if all(_given(columns, one) <= 1 - 1 / MOST_INFLATED for one in columns if columns[one].shape[1] == 1):
-            break
-        if name in columns and len(columns) > 2:
-            found[name] = _given(columns, name)
-            del columns[name]
-    return found
+    """Take the fewest axes out of the columns that leave none given by the others; return how far these give each.
+
+    None is taken out where two have to stay and that does not help.
+    """
+    spared = [name for name in SPARED if name in columns]
+    for count in range(len(columns) - 1):
+        for gone in combinations(spared, count):
+            kept = {name: own for name, own in columns.items() if name not in gone}
+            if all(_given(kept, one) <= 1 - 1 / MOST_INFLATED for one in kept if kept[one].shape[1] == 1):
+                found = {name: _given({**kept, name: columns[name]}, name) for name in gone}
+                for name in gone:
+                    del columns[name]
+                return found
+    return {}
 
 
 def _given(columns: dict[str, Floats], name: str) -> float:

@@ -89,7 +89,7 @@ class Rivals:
 
     difference  with Welch's 95 % interval: designs are drawn independently, so nothing is paired. Where a space has
                 few feasible designs, those that were not drawn are few too, and the interval is that much narrower
-                (finite population correction); the noise of seeds is not, where designs have several
+                (finite population correction) if designs have several seeds; the noise of seeds stays as it is
     adjusted    the difference among designs alike in depth, in depth and multiply-adds, in depth and widths; without
                 those in which the designs do not differ, or do only between the spaces
     by_depth    whether the difference depends on depth; None if no two depths are in both spaces
@@ -327,16 +327,18 @@ def variance_of_mean(designs: list[SettingSummary], feasible: int | None) -> flo
     """The variance of the mean error of designs that were drawn without replacement from `feasible` ones.
 
     The part that is due to which designs were drawn falls with the share of those not drawn; the noise of seeds does
-    not, and is told from it where designs have several seeds. With one seed each it counts as a property of a design:
-    the mean is then that of all designs, each trained once.
+    not, and is told from it where designs have several seeds. With one seed each it cannot be told, and nothing falls:
+    the variance is then rather too large.
     """
     means = np.array([one.estimate.mean for one in designs])
     n, whole = len(means), float(means.var(ddof=1)) / len(means)
     if feasible is None or feasible < n:
         return whole
     several = [np.fromiter(one.errors.values(), float) for one in designs if len(one.errors) > 1]
+    if not several:
+        return whole
     freedom = sum(len(own) - 1 for own in several)
-    noise = sum(float(((own - own.mean()) ** 2).sum()) for own in several) / freedom if freedom else 0.0
+    noise = sum(float(((own - own.mean()) ** 2).sum()) for own in several) / freedom
     of_seeds = min(whole, noise * float(np.mean([1 / len(one.errors) for one in designs])) / n)
     return (whole - of_seeds) * (1 - n / feasible) + of_seeds
 

@@ -12,6 +12,7 @@ from explorer.analysis.intervals import CONFIDENCE
 from explorer.analysis.summary import SettingSummary
 
 DRAWS = 1000
+REDRAWN = "95 % of redrawn seeds, which agree less, give"  # before the ends of `Agreement`
 LEAST_RANKED = 10  # fewest designs of a correlation over designs
 ROOM = 0.437  # variance of atanh(tau) times n - 4 (Fieller, Hartley and Pearson, 1957)
 
@@ -50,9 +51,10 @@ def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> Correlation
     tau = float(stats.kendalltau(one, other).statistic) if n >= LEAST_RANKED else math.nan
     if math.isnan(tau):
         return Correlation(n, math.nan, math.nan, math.nan)
-    middle = math.atanh(max(-1 + 1e-9, min(1 - 1e-9, tau)))
+    most = 1 - 2 / (n * (n - 1))  # half a step from 1, where the transform has no end
+    middle = math.atanh(max(-most, min(most, tau)))
     half = float(stats.norm.ppf(0.5 + CONFIDENCE / 2)) * math.sqrt(ROOM / (n - 4))
-    return Correlation(n, tau, math.tanh(middle - half), math.tanh(middle + half))
+    return Correlation(n, tau, min(tau, math.tanh(middle - half)), max(tau, math.tanh(middle + half)))
 
 
 def rank_history(runs: pd.DataFrame, epochs: pd.DataFrame) -> RankHistory | None:
@@ -76,11 +78,11 @@ def rank_history(runs: pd.DataFrame, epochs: pd.DataFrame) -> RankHistory | None
 
 @dataclass(frozen=True)
 class Agreement:
-    """Kendall's tau between the mean errors of the same settings in two trainings, with a 95 % bootstrap interval.
+    """Kendall's tau between the mean errors of the same settings in two trainings.
 
-    The bootstrap draws n - 1 of a setting's n seeds, so that it does not underestimate the variance of the mean. The
-    ends are NaN if a setting has a single seed, which shows no variance.
-
+    low, high  between which it lies in 95 % of draws of n - 1 of each setting's n seeds; NaN if a setting has a single
+               seed. That is no confidence interval: means of drawn seeds vary about means that vary already, so that
+               their orders agree less than those of the expected errors
     settings  number of settings in both; tau is 1 for the same order, 0 for unrelated ones, -1 for the opposite
     left_out  settings in both that have no rank, since one of their runs failed
     """
@@ -92,8 +94,8 @@ class Agreement:
     left_out: int = 0
 
     @property
-    def has_interval(self) -> bool:
-        """Whether an interval is claimed."""
+    def was_redrawn(self) -> bool:
+        """Whether seeds could be drawn again."""
         return bool(self.low == self.low)
 
 

@@ -8,7 +8,7 @@ from explorer.analysis.imported_sentences import source_sentence
 from explorer.analysis.judging import OpenedStudy, open_study, refuse_large
 from explorer.analysis.lengths import lengths_of
 from explorer.analysis.published_runs import PAPER_STEPS, PublishedPair, data_key, published
-from explorer.analysis.ranks import Agreement, agreement
+from explorer.analysis.ranks import REDRAWN, Agreement, agreement
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, number, range_in_words
 from explorer.record.folder import CONFIG
@@ -105,7 +105,7 @@ def _longest(study: OpenedStudy) -> tuple[tuple[str, int] | None, Agreement | No
         except InputError:  # a record that cannot be read says so in its own entry of the index
             continue
         if other.finding.complete and (ranks := agreement(study.finding.summaries, other.finding.summaries)):
-            return (folder.name, steps), ranks if ranks.has_interval else None
+            return (folder.name, steps), ranks if ranks.was_redrawn else None
     return None, None
 
 
@@ -152,7 +152,7 @@ def regime_sentence(regime: Regime) -> str:
         name, steps = regime.longest
         parts.append(
             f"The order of {counted(ranks.settings, 'setting')} agrees with that after {steps:,} steps ({name}) by "
-            f"Kendall's tau {number(ranks.tau)} (95 % interval {number(ranks.low)} to {number(ranks.high)})."
+            f"Kendall's tau {number(ranks.tau)} ({REDRAWN} {number(ranks.low)} to {number(ranks.high)})."
         )
     if regime.published:
         gaps = sorted({pair.gap for pair in regime.published})

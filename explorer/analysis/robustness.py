@@ -65,8 +65,12 @@ class JudgedCheck:
     arms: tuple[JudgedArm, ...]
 
 
-def judge(declared: Mapping[int, float], arms: Sequence[Arm], alpha: float = ALPHA) -> tuple[JudgedCheck, ...]:
+def judge(
+    declared: Mapping[int, float], arms: Sequence[Arm], alpha: float = ALPHA, *, declared_alpha: float = ALPHA
+) -> tuple[JudgedCheck, ...]:
     """Judge the checks of a contrast whose declared gaps are given by seed, in the order in which the checks come.
+
+    The contrast has a level of its own, which is smaller where it was looked at several times.
 
     That a contrast holds under all its checks needs no correction: each must hold. That one of them explains it does:
     p values of changes are adjusted by Holm's method (1979) over the checks, and by Bonferroni's over the main arms of
@@ -74,7 +78,7 @@ def judge(declared: Mapping[int, float], arms: Sequence[Arm], alpha: float = ALP
     it asks, is no test and takes no part in the correction. Where the declared gap is not clear there is nothing that
     could hold or be explained.
     """
-    side = declared_side(declared, alpha)
+    side = declared_side(declared, declared_alpha)
     found: dict[str, list[tuple[Arm, Floats, float]]] = {}
     for arm in arms:
         changes = np.array([arm.gaps[seed] - declared[seed] for seed in sorted(set(arm.gaps) & set(declared))])

@@ -444,7 +444,7 @@ def _optimum_sentence(found: Optimum) -> str:
     """Where along an axis the error is lowest, or that this is not located."""
     axis = OPTIMUM_WORDS[found.axis]
     curvature = f"{counted(found.curvature.n, 'seed')}, curvature {p_value(found.p)}"
-    if math.isnan(found.place):
+    if math.isnan(found.place) and found.p < ALPHA:
         return f"Over {axis} the errors bend downwards, so that none of the values between is the best ({curvature})."
     if not found.is_located:
         return f"Over {axis} the place of the lowest error is not located ({curvature})."

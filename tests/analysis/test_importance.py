@@ -125,6 +125,24 @@ def test_an_axis_that_the_others_give_is_left_out_and_named() -> None:
     assert "width" not in {one.axis for one in found.effects}
 
 
+def test_of_two_axes_that_give_each_other_one_is_left_out_and_none_that_is_free() -> None:
+    """Paths of one width: the middle width is their number; the width of the network is free, and all that counts."""
+    made = []
+    for number, one in enumerate(designs(lambda depth, wide, paths: 0.0, depths=(20, 29))):
+        width, error = 64 * 2 ** (number % 3), 0.5 - 0.05 * (number % 3) + 0.001 * (number % 5)
+        depth, paths = one.setting.split("-")[0], 2 ** (number // 3 % 5)
+        for wide in (4, 5) if number < 3 else (4,):  # all but
+            name = f"{depth}-{paths}x{wide}d-w{width}"
+            mean = Estimate(1, error, np.nan, np.nan)
+            made.append(replace(one, setting=name, cardinality=paths, bottleneck_width=wide, estimate=mean))
+    found = axis_effects(made)
+    assert found is not None
+    assert [*found.redundant] == ["cardinality"]
+    assert found.redundant["cardinality"] > 1 - 1 / MOST_INFLATED
+    by_axis = {one.axis: one for one in found.effects}
+    assert by_axis["width"].slope.mean == pytest.approx(-0.05, abs=0.002)
+
+
 def test_few_designs_one_axis_or_unlike_blocks_have_no_fit() -> None:
     made = designs(lambda depth, wide, paths: 0.5 - 0.02 * wide)
     assert axis_effects(made[:15]) is None

@@ -59,7 +59,10 @@ def test_the_interval_of_a_rank_correlation_covers() -> None:
     assert 0.92 <= inside / 600 <= 0.98
     assert not rank_correlation(range(9), range(9)).is_known
     assert not rank_correlation([1.0] * 20, range(20)).is_known
-    assert rank_correlation(range(20), range(20)).low > 0.9
+    assert 0.9 < rank_correlation(range(20), range(20)).low < 0.99
+    opposite = rank_correlation(range(10), range(10, 0, -1))
+    assert (opposite.tau, opposite.low) == pytest.approx((-1, -1))
+    assert -0.97 < opposite.high < -0.9
 
 
 def test_the_order_of_the_recorded_designs_is_known_late() -> None:

@@ -122,19 +122,20 @@ def test_the_set_holds_the_true_place_in_95_of_100_studies_whatever_the_curvatur
 
 
 @pytest.mark.parametrize(
-    ("place", "low", "high", "words"),
+    ("place", "low", "high", "p", "words"),
     [
-        (6.1, 4.02, 9.3, "the error is lowest near 6.1 (95 % set 4.02 to 9.3, 6 seeds, curvature p = 0.01)."),
-        (90.0, 60.0, 300.0, "the error is lowest near 90, which is beyond those tried (95 % set 60 to 300, "),
-        (6.1, math.nan, math.nan, "the place of the lowest error is not located (6 seeds, curvature p = 0.01)."),
-        (math.nan, math.nan, math.nan, "the errors bend downwards, so that none of the values between is the best ("),
+        (6.1, 4.02, 9.3, 0.01, "the error is lowest near 6.1 (95 % set 4.02 to 9.3, 6 seeds, curvature p = 0.01)."),
+        (90.0, 60.0, 300.0, 0.01, "the error is lowest near 90, which is beyond those tried (95 % set 60 to 300, "),
+        (6.1, math.nan, math.nan, 0.1, "the place of the lowest error is not located (6 seeds, curvature p = 0.1)."),
+        (math.nan, math.nan, math.nan, 0.01, "the errors bend downwards, so that none of the values between is the "),
+        (math.nan, math.nan, math.nan, 0.5, "the place of the lowest error is not located (6 seeds, curvature p = "),
     ],
 )
 def test_the_sentence_gives_the_place_with_its_set_or_says_that_there_is_none(
-    place: float, low: float, high: float, words: str
+    place: float, low: float, high: float, p: float, words: str
 ) -> None:
     paths, curvature = (1, 2, 4, 8, 32), estimate([0.001, 0.002, 0.003, 0.002, 0.001, 0.004])
-    optimum = Optimum("cardinality", paths, curvature, 0.01, place, low, high)
+    optimum = Optimum("cardinality", paths, curvature, p, place, low, high)
     found = Trend(estimate([-0.01, -0.02, -0.015, -0.01, -0.02, -0.01]), 0.01, paths, 0, (optimum,))
     finding = Finding([], None, "test_error", 0, 0, has_contrast=True, trend=found)
     assert f"Over cardinality {words}" in trend_sentence(finding)

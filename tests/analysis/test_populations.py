@@ -246,7 +246,7 @@ def test_the_recorded_spaces_differ_less_the_more_is_held_equal() -> None:
         [round(100 * value, 2) for value in (one.mean, one.low, one.high)]
         for one in (found.difference, *(each.difference for each in found.adjusted))
     ]
-    assert told == [[-2.95, -3.75, -2.16], [-2.24, -3.00, -1.48], [-0.88, -1.38, -0.38], [-0.24, -0.73, 0.25]]
+    assert told == [[-2.95, -4.13, -1.77], [-2.24, -3.00, -1.48], [-0.88, -1.38, -0.38], [-0.24, -0.73, 0.25]]
     assert finding.populations.feasible == {"one_path": 82, "many_paths": 401}
     said = sentence(finding)
     assert said.startswith(
@@ -292,22 +292,26 @@ def test_one_depth_in_both_spaces_tells_nothing_of_others() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_where_most_feasible_designs_were_drawn_the_interval_holds_their_mean_as_often_as_it_says(seeds: int) -> None:
-    """All 80 designs of a space, of which 64 are drawn, have a mean; with several seeds that of endless training."""
+@pytest.mark.parametrize(("seeds", "apart"), [(3, 0.02), (1, 0.02), (1, 0.0)])
+def test_where_most_feasible_designs_were_drawn_the_interval_holds_their_mean_as_often_as_it_says(
+    seeds: int, apart: float
+) -> None:
+    """All 80 designs of a space, of which 64 are drawn, have a mean, that of endless training.
+
+    With one seed its noise cannot be told from what designs differ in, and the interval is rather too wide.
+    """
     rng, held, uncorrected, draws = np.random.default_rng(1), 0, 0, 400
     for _ in range(draws):
-        true = rng.normal(0.3, 0.02, 80)
+        true = rng.normal(0.3, apart, 80)
         measured = true[:, None] + rng.normal(0, 0.01, (80, seeds))
-        population = measured.mean() if seeds == 1 else true.mean()
         chosen = rng.choice(80, 64, replace=False)
         drawn = [summary(f"29-1x{place + 1}d", dict(enumerate(measured[place]))) for place in chosen]
         mean = float(np.mean([one.estimate.mean for one in drawn]))
         bound = stats.t.ppf(0.975, 63)
-        held += abs(mean - population) <= bound * math.sqrt(variance_of_mean(drawn, 80))
-        uncorrected += abs(mean - population) <= bound * math.sqrt(variance_of_mean(drawn, None))
-    assert stats.binomtest(held, draws, 0.95).pvalue > 1e-4
-    assert uncorrected > 0.99 * draws
+        held += abs(mean - true.mean()) <= bound * math.sqrt(variance_of_mean(drawn, 80))
+        uncorrected += abs(mean - true.mean()) <= bound * math.sqrt(variance_of_mean(drawn, None))
+    assert stats.binomtest(held, draws, 0.95, "two-sided" if seeds > 1 or not apart else "less").pvalue > 1e-4
+    assert uncorrected == held if seeds == 1 else uncorrected > 0.99 * draws
 
 
 def test_without_depths_in_common_nothing_is_said_at_equal_depth() -> None:

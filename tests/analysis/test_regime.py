@@ -10,6 +10,7 @@ import explorer
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
 from explorer.analysis.published_runs import PAPER_STEPS, data_key
+from explorer.analysis.ranks import REDRAWN
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.host.formatting import UNBROKEN
 from explorer.report.page import render_page
@@ -67,7 +68,7 @@ def test_the_order_is_held_against_the_longest_study_of_the_same_images() -> Non
     assert found.longest == ("longest", 9 * (IMAGES[0] // 16))
     assert found.ranks is not None
     assert found.ranks.settings == 5
-    assert f"agrees with that after 45 steps (longest) by Kendall's tau {found.ranks.tau:.2f} (95 % interval" in (
+    assert f"agrees with that after 45 steps (longest) by Kendall's tau {found.ranks.tau:.2f} ({REDRAWN} " in (
         regime_sentence(found)
     )
     assert regime_of(open_study(Path("studies/longest"))).longest is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from explorer.analysis.intervals import estimate
-from explorer.analysis.robustness import Arm, judge
+from explorer.analysis.robustness import Arm, declared_side, judge
 from tests.conftest import broadly
 
 CHECKS = ("init", "rate", "cost", "width")
@@ -74,6 +74,16 @@ def test_where_the_declared_gap_is_not_clear_nothing_holds_and_nothing_is_explai
     other = Arm("rate", "rate", {seed: -0.05 + 0.001 * seed for seed in range(6)})
     for check in judge(declared, [apart, other]):
         assert (check.word, check.arms[0].needed) == ("cannot tell", None)
+
+
+def test_where_the_contrast_was_looked_at_several_times_its_own_level_says_whether_its_gap_is_clear() -> None:
+    rng = np.random.default_rng(3)
+    declared = dict(enumerate((-0.02 + rng.normal(0, 0.038, 20)).tolist()))
+    assert declared_side(declared) == -1
+    assert declared_side(declared, 0.05 / 3) == 0
+    gone = [Arm("init", "init", {seed: 0.03 + gap / 2 for seed, gap in declared.items()})]
+    assert [one.word for one in judge(declared, gone)] == ["explains"]
+    assert [one.word for one in judge(declared, gone, declared_alpha=0.05 / 3)] == ["cannot tell"]
 
 
 def test_the_arms_of_a_check_count_as_one_and_it_holds_only_if_all_of_them_do() -> None:
