@@ -232,9 +232,12 @@ class LocalEngine:
             for pipe in wait([worker.pipe for worker in self._workers], left):
                 worker = next(one for one in self._workers if one.pipe is pipe)
                 try:
-                    events.append(worker.pipe.recv())
+                    event = worker.pipe.recv()
                 except (EOFError, OSError):
                     self._drop(worker)
+                    continue
+                if not _was_crowded(worker, event):  # such a run is left to the next start
+                    events.append(event)
         for worker in list(self._workers):
             self._drop(worker)
         return [_from_here(event) for event in events if isinstance(event, Event)]
@@ -273,9 +276,10 @@ class LocalEngine:
             self._drop(worker)
             return self._died(worker.job, f"lost its device ({event.message})", event.details)
         if isinstance(event, RunDone):
+            is_crowded = _was_crowded(worker, event)
             job, worker.job = worker.job, None
             assert job is not None
-            if worker.shared and event.outcome.status == "out_of_memory" and job.run.execution.device == "cuda":
+            if is_crowded:
                 self._crowded.append((self._devices[0] if worker.device is None else worker.device, job))
                 return [Noted(event.run_id, CROWDED)]
             self._alone.pop(event.run_id, None)
@@ -300,6 +304,12 @@ class LocalEngine:
         worker.process.join()
         worker.pipe.close()
         self._workers.remove(worker)
+
+
+def _was_crowded(worker: _Worker, event: object) -> bool:
+    """Whether a worker's run lacked memory on a GPU that it shared with others."""
+    lacked = isinstance(event, RunDone) and event.outcome.status == "out_of_memory"
+    return lacked and worker.shared and worker.job is not None and worker.job.run.execution.device == "cuda"
 
 
 def _from_here(event: Event) -> Event:

@@ -263,7 +263,9 @@ class RayEngine:
         if isinstance(word, (RunDone, Mismatch)):
             del self._flights[flight]
             self._landed.append(flight)
-            if isinstance(word, RunDone) and not leaving and self._was_crowded(word):
+            if isinstance(word, RunDone) and self._was_crowded(word):
+                if leaving:  # such a run is left to the next start
+                    return []
                 self._alone[word.run_id] = False
                 self.submit(job)
                 return [Noted(word.run_id, CROWDED)]

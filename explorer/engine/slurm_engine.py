@@ -33,6 +33,7 @@ from explorer.study.settings import EngineConfig, StudyConfig
 
 CHECK = 5.0  # seconds between two queries of the cluster about its jobs
 STILLBORN = 3  # jobs in a row that end before their first message, after which the study stops
+QUEUED = ("PENDING", "REQUEUE", "SPECIAL_EXIT")  # how states begin of jobs that wait, also of those that have begun
 QUIET = 10.0  # seconds that a job may wait in the queue before that is reported
 # Slurm's reasons with which a job would wait in the queue for ever.
 HOPELESS = {
@@ -54,6 +55,7 @@ class _Known:
     life: int = 0
     is_up: bool = False
     leaves: bool = False
+    was_queued: bool = False  # at the last look at the queue, although it has begun
     busy: dict[str, Job] = field(default_factory=dict)
 
 
@@ -228,13 +230,23 @@ class SlurmEngine:
         return [Noted(job.run.id, what) for job in jobs]
 
     def _missing(self) -> list[Event]:
-        """Find jobs that the cluster no longer lists and that sent no goodbye; their runs are retried elsewhere."""
+        """Find jobs that went without a goodbye, whose runs go on elsewhere.
+
+        The cluster no longer lists them, or has put them into the queue again, as it does when a node is lost; of that
+        it has to tell twice, since a job may begin between its word and this look.
+        """
         states, found = _states(self._jobs, self.study.engine), list[Event]()
         for one in list(self._jobs):
-            if one.name in states:
+            is_queued = one.is_up and states.get(one.name, "").startswith(QUEUED)
+            one.was_queued, is_gone = is_queued, is_queued and one.was_queued
+            if one.name in states and not is_gone:
                 continue
             for message in one.outbox.take():
                 found += self._understood(one, message)
+            if is_gone:
+                one.is_up = one.was_queued = False
+                found += self._bereaved(one, "its job was put into the queue again; another one goes on")
+                continue
             self._jobs.remove(one)
             if not one.life:
                 self._stillborn += 1
@@ -308,7 +320,10 @@ class SlurmEngine:
                         return answers
                 else:
                     self._late += self._understood(one, message)
-            if one.life != life or not one.is_up or not self._is_known(one):
+            if one.life != life or not one.is_up:
+                return []
+            if not self._is_known(one):
+                self._late += self._missing()
                 return []
         return answers
 

@@ -55,8 +55,8 @@ _signals = _Signals()
 def watching(gentle: bool = False) -> Iterator[None]:
     """Handle signals within the body: the first one asks the program to leave, the second one ends the process.
 
-    If `gentle`, the second one only raises KeyboardInterrupt, at once. Signals that the parent process has set to be
-    ignored, as nohup does, stay ignored.
+    If `gentle`, the second one only raises KeyboardInterrupt, at once, and none is remembered after the body. Signals
+    that the parent process has set to be ignored, as nohup does, stay ignored.
     """
     before = {}
     with suppress(ValueError):  # only the main thread may handle signals
@@ -69,6 +69,8 @@ def watching(gentle: bool = False) -> Iterator[None]:
         yield
     finally:
         _signals.gentle = False
+        if gentle:  # what else this process does was not asked to end
+            _signals.asked.clear()
         for one, handler in before.items():
             signal.signal(one, handler)
 

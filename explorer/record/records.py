@@ -83,14 +83,21 @@ def open_for_writing(
         for name, content in found.items()
         if table.heal(folder / name, content)
     ]
-    for name, kind in kinds.items():
-        table.upgrade(folder / name, kind)
     for name, own in (pending := uncommitted(rows)).items():
         rows[name] = rows[name][~_from_first(rows[name], own)]
         table.truncate(folder / name, len(rows[name]))
     again = sorted(set().union(*pending.values()))
     messages += [f"{folder / RUNS}: run {run} was not recorded to its end and is trained again" for run in again]
     return messages, assembled(rows)
+
+
+def upgrade(folder: Path, *, searches: bool, filters: bool, measures: bool) -> None:
+    """Give tables of an earlier version the present columns, before rows of this version follow.
+
+    The version that wrote them cannot read them then, so that a start does so only when nothing can refuse it.
+    """
+    for name, kind in kinds_of(searches=searches, filters=filters, measures=measures).items():
+        table.upgrade(folder / name, kind)
 
 
 def kinds_of(*, searches: bool, filters: bool = False, measures: bool = False) -> dict[str, type]:

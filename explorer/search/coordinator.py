@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,11 +22,11 @@ from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import refuse_other_settings, settled
 from explorer.record.labels import keep_labels
-from explorer.record.progress import progress_of, settings_so_far
+from explorer.record.progress import progress_of, refuse_foreign, settings_so_far
 from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import Fork, Started, begin, keep_normalisation, started_study
 from explorer.search.display import Clock, Counter, waiting
-from explorer.search.execution_plan import propose, resumed, with_convolutions, with_latency
+from explorer.search.execution_plan import natively, propose, resumed, with_convolutions, with_latency
 from explorer.search.fork import execution_of, reuse_runs
 from explorer.search.measuring import Measurer
 from explorer.search.mirror import mirror_of, mirrored
@@ -118,7 +118,8 @@ def run_study(
                 console.print(f"Points of the space that miss the budget and are left out: {missed:,} of {points:,}")
             measurer = Measurer(config, host_report, engine)
             settings = settings_so_far(plan, past)
-            workers, at_once, execution = _execution(measurer, plan, settings, before, console, fork, like)
+            ran = {*past.runs["setting"].tolist()}
+            workers, at_once, execution = _execution(measurer, plan, settings, before, console, fork, like, ran)
             readings = Readings(measurer, execution, folder, dict(past.readings))
             with Counter(console).shown() as readings.count:
                 settings = readings.of(settings)
@@ -126,7 +127,10 @@ def run_study(
                 readings.refuse_outside(settings)
             plan = _with_lengths(measurer, plan, settings, before, execution, at_once, console)
             speeds = plan.lengths.speeds
+            if before is not None:
+                refuse_foreign(config, folder, runs_of(plan, settings, execution, host_report.data_hash), past)
             start = begin(folder, before, config, execution, host_report, fork, sampler, speeds, at_once)
+            records.upgrade(folder, **kept)
             readings.write()
             keep_labels(folder, labels)
             for line in start.messages:
@@ -173,10 +177,12 @@ def _execution(
     console: Console,
     fork: Fork | None,
     like: Execution | None,
+    ran: Set[str],
 ) -> tuple[int, int, Execution]:
     """The number of runs at once, on all devices and on one of them, and the execution plan.
 
-    The plan is the recorded one of the study, or a new one, measured now.
+    The plan is the recorded one of the study, or a new one, measured now. What it lacks of the settings that `ran`, as
+    where an earlier version wrote it under engine.forms=native, was executed as it is.
     """
     config = plan.config
     _tell(measurer, console)
@@ -189,7 +195,8 @@ def _execution(
     with waiting(console) as tell:
         measurer = replace(measurer, tell=tell)
         found = resumed(measurer, old, known, runs) if old else propose(measurer, known, runs)
-        execution = with_convolutions(measurer, found.execution, settings, found.workers)
+        execution = natively(found.execution, (one for one in settings if one.name in ran), config.data.task)
+        execution = with_convolutions(measurer, execution, settings, found.workers)
     asked = config.engine.workers
     placement = Placement(measurer.host_report, execution, found.workers, min(runs, runs if asked == "auto" else asked))
     workers = measurer.engine.open(placement)

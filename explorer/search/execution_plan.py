@@ -14,6 +14,7 @@ from typing import Annotated, Literal, TypedDict, cast
 from annotated_types import Ge, Le
 
 from explorer.design.grouped import GroupedConv, grouped_convs
+from explorer.design.template import Task
 from explorer.host.cache import remember, remembered
 from explorer.host.errors import InputError
 from explorer.search.measuring import (
@@ -156,8 +157,8 @@ def with_convolutions(measurer: Measurer, execution: Execution, settings: Sequen
 
     `workers` processes would otherwise train while one of them measures, which bounds what measuring is worth.
     """
-    if measurer.config.engine.forms == "native":
-        return execution
+    if measurer.config.engine.forms == "native":  # is a choice too, which a later start without the key must keep
+        return natively(execution, settings, measurer.config.data.task)
     decided = {choice.layer for choice in execution.convolutions}
     unknown: list[tuple[GroupedConv, int]] = []
     found: list[Convolution] = []
@@ -187,6 +188,14 @@ def with_convolutions(measurer: Measurer, execution: Execution, settings: Sequen
         found += measured.convolutions
     elif unknown:
         found += [Convolution(shape.key, shape.groups) for shape, _ in unknown]
+    return replace(execution, convolutions=(*execution.convolutions, *found))
+
+
+def natively(execution: Execution, settings: Iterable[Setting], task: Task) -> Execution:
+    """Complete a plan: each shape of grouped convolution of these settings that it lacks is executed as it is."""
+    decided = {choice.layer for choice in execution.convolutions}
+    shapes = {shape.key: shape.groups for one in settings for shape in grouped_convs(one.architecture, task)}
+    found = [Convolution(key, groups) for key, groups in shapes.items() if key not in decided]
     return replace(execution, convolutions=(*execution.convolutions, *found))
 
 

@@ -4,6 +4,8 @@ Runs that both need are not trained again: a run of the first study with an id t
 was made by the same sources and the same torch, on the same images and device.
 """
 
+import secrets
+import shutil
 from collections import Counter
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -53,12 +55,15 @@ def forked(plan: Plan, console: Console, *, must: bool = False) -> tuple[Plan, F
     `must`, since a person who says `explorer fork NAME` does not mean that study itself.
     """
     config = plan.config
-    engine = open_engine(config, study.study_folder(config.name))
+    # A folder of its own: the study may be running, and an engine takes what it finds in a folder for a dead start's.
+    asking = study.study_folder(config.name) / "local" / f"fork-{secrets.token_hex(4)}"
+    engine = open_engine(config, asking)
     try:
         with waiting(console, "Looking for what differs: starting a worker, reading images"):
             (host_report,) = engine.ask(HostQuestion(config.data, config.device))
     finally:
         engine.close()
+        shutil.rmtree(asking, ignore_errors=True)
     name, differences = fork_of(config, cast(HostReport, host_report))
     if not differences and must:
         example = command_for("fork", config.name, "recipe.epochs=20")
@@ -91,7 +96,8 @@ def reuse_runs(
     """
     environment = start.environment
     source = study.study_folder(str(environment.get("forked_from", {}).get("study")))
-    if "forked_from" not in environment or not (source / study.RUNS).exists():
+    theirs = study.stored_environment(source)
+    if "forked_from" not in environment or theirs is None or not (source / study.RUNS).exists():
         return False
     is_new = past.runs.empty
     if plan.config.search.is_adaptive:
@@ -100,7 +106,7 @@ def reuse_runs(
             console.print(f"{source}: {words}", **PLAIN)
         return False
     starts = starts_of(environment)
-    origin = _opened(source, study.stored_environment(source) or {})
+    origin = _opened(source, theirs)
     asked = runs_of(plan, plan.settings, execution, str(environment["data_hash"]))
     found = _taken(plan.config, past, asked, origin, starts[start.number])
     places = {}

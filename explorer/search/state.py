@@ -17,7 +17,6 @@ from explorer.host import signals
 from explorer.host.yaml_limits import opened
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.progress import refuse_foreign
 from explorer.search.display import Clock, Display, work_of
 from explorer.search.execution_plan import with_convolutions, with_latency
 from explorer.search.measuring import Measurer
@@ -157,7 +156,6 @@ def open_state(
     for run_id in final & {path.name for path in study.checkpoints(folder).glob("*")}:
         forget(folder, run_id)
     waiting = deque((setting, run) for setting, run in runs if run.id not in final)
-    refuse_foreign(config, folder, runs, past)
     images, rest, _ = measurer.host_report.images
     work = partial(work_of, images=images)
     display = Display(

@@ -136,7 +136,8 @@ def keep_drawn(
     The pipe is also closed if the coordinator is killed. A message is answered, and nothing is drawn until the next
     message; `LAST` is answered only after a stale page has been drawn.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides when to end
+    for one in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group; the coordinator decides when to end
+        signal.signal(one, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # raises SystemExit, so that partial files are removed
     os.nice(NICENESS)
     warnings.simplefilter("ignore")  # the terminal belongs to the study

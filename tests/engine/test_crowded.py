@@ -1,12 +1,16 @@
-"""A run that lacked memory on a GPU which it shared on Ray, by a stand-in for the cluster."""
+"""A run that lacked memory on a GPU which it shared, by stand-ins for Ray's cluster and for workers."""
 
+import multiprocessing
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from explorer.engine.local import LocalEngine, _Worker
 from explorer.engine.ray_cluster import Needs
 from explorer.engine.ray_engine import RayEngine
 from explorer.engine.retries import CROWDED, Attempts
@@ -90,6 +94,29 @@ def test_it_gets_a_whole_gpu_of_ray_and_until_it_has_one_nothing_else_is_submitt
     assert engine.free == 1
     assert engine._received(cluster.flights[1]) == [lacking(run)]  # now it counts
     assert engine.free == 2
+
+
+def test_what_lacked_memory_beside_others_while_the_study_is_left_is_no_outcome(study: StudyConfig, run: Run) -> None:
+    cluster = Cluster([[lacking(run)]])
+    engine = engine_on(cluster, study, 0.5)
+    engine.submit(Job(run, needs_count=False))
+    assert engine._received(cluster.flights[0], leaving=True) == []
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_local_worker_that_lacked_memory_while_the_study_is_left_counts_only_if_it_was_alone(
+    run: Run, shared: bool
+) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    stand_in = SimpleNamespace(pid=process.pid, terminate=lambda: None, kill=process.kill, join=process.wait)
+    job = Job(replace(run, execution=replace(run.execution, device="cuda")), needs_count=False)
+    engine = LocalEngine(retries=0)
+    engine._workers.append(_Worker(cast(Any, stand_in), ours, None, job, shared=shared))
+    theirs.send(lacking(run))
+    theirs.close()
+    told = [event for event in engine.stop() if isinstance(event, RunDone)]
+    assert [event.outcome.status for event in told] == ([] if shared else ["out_of_memory"])
 
 
 def test_what_lacked_memory_with_a_whole_gpu_of_ray_counts_at_once(study: StudyConfig, run: Run) -> None:

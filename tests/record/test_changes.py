@@ -227,6 +227,12 @@ def test_a_record_from_before_there_were_filters_goes_on_with_those_of_its_new_r
     path.write_text(",".join([*older, "crc"]) + "\n" + table._checked([[row[name] for name in older] for row in rows]))
     (FOLDER / study.FILTERS).unlink()
     rewrite(FOLDER / study.ENVIRONMENT, schema=2)
+    sources = environment()["sources"]
+    rewrite(FOLDER / study.ENVIRONMENT, sources=sources | {"training/loop.py": "0"})
+    before = files(FOLDER)
+    assert start("search.seeds=3") == (2, [])  # refused, and that version can still read it
+    assert {name: text for name, text in files(FOLDER).items() if name in before} == before
+    rewrite(FOLDER / study.ENVIRONMENT, sources=sources)
     before = files(FOLDER)
     for overrides in ([], ["do=plan"], ["do=report"], ["do=tabulate"], ["do=doctor", "yes=true"]):
         assert start(*overrides) == (0, [])

@@ -13,7 +13,7 @@ import pytest
 from explorer.__main__ import main
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.search import coordinator
+from explorer.search import coordinator, fork
 from explorer.study.job import (
     Answer,
     Counted,
@@ -165,14 +165,56 @@ def test_epochs_of_a_run_that_was_started_again_are_recorded_once(start: Callabl
     assert (FOLDER / study.EPOCHS).read_text().count("\n") == 9
 
 
+@pytest.mark.parametrize("is_earlier", [False, True])
+def test_a_study_begun_with_native_forms_goes_on_with_them_when_a_later_start_leaves_that_out(
+    start: Callable[..., tuple[int, Engine]], is_earlier: bool
+) -> None:
+    """As one does that chooses another engine. Earlier versions wrote no native forms into the plan."""
+
+    def leaving(job: Job) -> list[Event]:
+        if job.run.seed == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return finishing(OK)(job)
+
+    assert start(leaving, "engine.forms=native")[0] == 143
+    path = FOLDER / study.EXECUTION
+    execution = json.loads(path.read_text())
+    assert {(form["groups"], form["layout"]) for form in execution["convolutions"]} == {(2, "same")}
+    if is_earlier:
+        path.write_text(json.dumps({**execution, "convolutions": []}))
+    code, engine = start(finishing(OK), "engine.forms=auto")
+    assert (code, [job.run.seed for job in engine.jobs]) == (0, [1])
+    assert json.loads(path.read_text()) == execution
+
+
+def test_a_fork_asks_what_differs_in_a_folder_of_its_own_since_its_study_may_be_running(
+    start: Callable[..., tuple[int, Engine]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[Path]()
+
+    def opened(_: object, folder: Path, runs: int = 0) -> Engine:
+        folder.mkdir(parents=True)
+        asked.append(folder)
+        return Engine(finishing(OK))
+
+    start(finishing(OK))
+    monkeypatch.setattr(fork, "open_engine", opened)
+    code, engine = start(finishing(OK), "fork=true", "study.margin=0.02")
+    assert (code, engine.jobs) == (0, [])  # all runs are taken over
+    assert [folder.parent for folder in asked] == [FOLDER / "local"]
+    assert not asked[0].exists()
+
+
 def test_a_record_whose_runs_have_other_ids_is_not_repeated(
     start: Callable[..., tuple[int, Engine]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(finishing(OK))
     monkeypatch.setattr(Run, "id", property(lambda run: f"new{run.seed}{run.architecture.cardinality}"))
+    before = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.is_file()}
     code, engine = start(finishing(OK), "search.seeds=3")
     assert (code, engine.jobs) == (2, [])
     assert "which these settings call new01" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.is_file()} == before
 
 
 def test_an_interrupt_keeps_finished_runs_and_ends_the_workers(

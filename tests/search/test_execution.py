@@ -27,6 +27,7 @@ from explorer.study.job import (
 )
 from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, Execution
+from explorer.study.runs import own_execution
 from explorer.study.settings import StudyConfig
 from explorer.training.forms_timing import MOST_TURNS
 
@@ -464,7 +465,13 @@ def test_every_shape_of_every_setting_is_decided_once(study: StudyConfig) -> Non
 def test_native_forms_ask_nothing(study: StudyConfig) -> None:
     plain = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
     native = replace(study, engine=replace(study.engine, forms="native"))
-    assert with_convolutions(measurer(native, Scripted({})), plain, plan_of(native).settings, 1) == plain
+    found = with_convolutions(measurer(native, Scripted({})), plain, plan_of(native).settings, 1)
+    shapes = shapes_of(plan_of(native).settings, native)
+    assert {(choice.layer, choice.groups, choice.layout) for choice in found.convolutions} == {
+        (shape.key, shape.groups, "same") for shape in shapes
+    }
+    for setting in plan_of(native).settings:  # which is no other run
+        assert own_execution(found, setting, native.data.task) == own_execution(plain, setting, native.data.task)
 
 
 @pytest.mark.parametrize(
