@@ -28,13 +28,14 @@ class SentFile:
     kept: int | None = None  # how many of the newest files its folder keeps; None: all
 
     def deliver(self) -> None:
-        """Write the file into its folder, and delete older ones beyond `kept`."""
+        """Write the file into its folder, and delete older ones beyond `kept`, of later ones none."""
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
         with replaced(folder / self.name) as partial:
             partial.write_bytes(self.content)
         if self.kept is not None:
-            for old in sorted(folder.glob("*.safetensors"), reverse=True)[self.kept :]:
+            upto = [path for path in sorted(folder.glob("*.safetensors"), reverse=True) if path.name <= self.name]
+            for old in upto[self.kept :]:
                 old.unlink()
 
 

@@ -11,7 +11,7 @@ from explorer.record import records
 from explorer.record.rows import Decision
 from explorer.study.designs import Latency, Setting
 from explorer.study.plan import Plan
-from explorer.study.run import FINAL_STATUSES, Run
+from explorer.study.run import FINAL_STATUSES, Run, as_recorded
 from explorer.study.runs import rate_of
 from explorer.study.settings import StudyConfig
 
@@ -96,7 +96,7 @@ def progress_of(plan: Plan, recorded: records.Record | None) -> Progress:
     if plan.config.is_imported:
         counts = Counter(final["setting"])
         return Progress({name: counts[name] for name in names}, len(final))
-    own, others = final[final["rate"] == 1], final[final["rate"].isin(plan.config.search.rates)]
+    own, others = final[final["rate"] == 1], final[final["rate"].isin(map(as_recorded, plan.config.search.rates))]
     counts = Counter(own["setting"])
     return Progress({name: counts[name] for name in names}, plan.runs, len(others))
 

@@ -16,7 +16,7 @@ from explorer.design.name import display_name, paths_name
 from explorer.design.space import NamedSpace
 from explorer.host.formatting import counted
 from explorer.study.designs import Setting
-from explorer.study.lengths import at_pace, budget_of_part, reference_name
+from explorer.study.lengths import at_pace, budget_of_part, of_steps, reference_name
 from explorer.study.plan import Plan
 from explorer.study.run import Execution
 from explorer.study.runs import own_execution
@@ -158,6 +158,9 @@ def _trains(study: Config) -> str:
     return repr(replace(study, name="", study=replace(study.study, question="the same")))
 
 
+OF_ONE_NORM = ("bottleneck", "preact", "inception")  # blocks whose k x k convolutions keep the number of channels
+
+
 def is_asked(arm: CheckArm, asked: Collection[str]) -> bool:
     """Whether an arm is among the checks that are asked for, as `study.robustness` names them."""
     if arm.name == SIXTEEN_ARM:
@@ -166,21 +169,29 @@ def is_asked(arm: CheckArm, asked: Collection[str]) -> bool:
 
 
 def filter_norm(architecture: Architecture, init: str, gain: float) -> float | None:
-    """Squared norm of a filter of the blocks' k x k convolutions when drawn; None if it differs from stage to stage.
+    """Squared norm of a filter of the blocks' k x k convolutions when drawn; None if it differs among them.
 
-    These convolutions have as many output as input channels.
+    So it does where they have other numbers of output than of input channels, as in basic blocks, and where paths
+    differ from stage to stage.
     """
+    if architecture.block not in OF_ONE_NORM:
+        return None
+    groups = _groups(architecture)
     if init != "fan_out":
         return 2 * gain**2
-    cardinality = architecture.cardinality
-    return 2 * gain**2 / cardinality if isinstance(cardinality, int) else None
+    return 2 * gain**2 / groups.pop() if len(groups) == 1 else None
+
+
+def _groups(architecture: Architecture) -> set[int]:
+    """The numbers of groups of the blocks' k x k convolutions; the unlike paths of a block are no groups of one."""
+    return {1} if architecture.kind.cardinality is not None else {*architecture.cardinalities}
 
 
 def _init(declared: Declared) -> Iterator[CheckArm]:
     recipe, pair = declared.config.recipe, declared.pair
     # Divided by one group nothing changes: such a network starts with the same bits.
     is_same = recipe.init == "fan_out_groups"
-    same = [is_same or (recipe.init == "fan_out" and max(one.architecture.cardinalities) == 1) for one in pair]
+    same = [is_same or (recipe.init == "fan_out" and _groups(one.architecture) == {1}) for one in pair]
     kept = [display_name(one.architecture) for one, is_kept in zip(pair, same, strict=True) if is_kept]
     detail = f"recipe.init=fan_out_groups{'; as declared: ' + ' and '.join(kept) if kept else ''}"
     groups = replace(recipe, init="fan_out_groups")
@@ -433,7 +444,7 @@ def _time(declared: Declared) -> Iterator[CheckArm]:
         words,
         f"{detail} instead of {own:,}",
         same=(steps == own, True),
-        recipe=replace(recipe, epochs=None, steps=steps),
+        recipe=of_steps(recipe, steps, declared.images),
         budget=BudgetConfig(None),
     )
 

@@ -81,7 +81,13 @@ def recipe_of(config: StudyConfig, lengths: Lengths, setting: "Setting") -> Reci
     assert lengths.images is not None
     if steps == config.recipe.steps_on(lengths.images):
         return config.recipe
-    return replace(config.recipe, epochs=None, steps=steps)
+    return of_steps(config.recipe, steps, lengths.images)
+
+
+def of_steps(recipe: Recipe, steps: int, images: int) -> Recipe:
+    """A recipe with other steps than its own on so many images; the warm-up keeps its share of the run."""
+    warmup = recipe.warmup_epochs * steps / recipe.steps_on(images)
+    return replace(recipe, epochs=None, steps=steps, warmup_epochs=warmup)
 
 
 def reference_name(scope: "Scope") -> str:

@@ -23,6 +23,7 @@ from explorer.study.designs import (
 from explorer.study.lengths import Lengths, recipe_of, steps_of
 from explorer.study.memory import passing_bytes, refuse_beyond, training_bytes
 from explorer.study.parts import without_end
+from explorer.study.run import as_recorded
 from explorer.study.samplers import FIXED, adaptive
 from explorer.study.settings import LARGEST_SIDE, Recipe, StudyConfig
 
@@ -126,8 +127,11 @@ def _refuse_recipe(config: StudyConfig) -> None:
     """Raise InputError if parts of the recipe contradict each other or do not fit the images."""
     _refuse_length(config)
     rates = config.search.rates
-    if len({*rates, 1.0}) < len(rates) + 1:
-        raise InputError(f"search.rates={list(rates)}: allowed are different multiples other than 1, as in [0.5,2]")
+    if len({1.0, *map(as_recorded, rates)}) < len(rates) + 1:
+        raise InputError(
+            f"search.rates={list(rates)}: allowed are multiples that differ from each other and from 1 in their first "
+            "nine decimals, as in [0.5,2]"
+        )
     objectives = config.search.objectives
     if objectives != ("error",) and not config.search.only:
         if objectives[:1] != ("error",) or len(objectives) != 2 or objectives[1] == "error":

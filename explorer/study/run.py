@@ -23,6 +23,11 @@ FINAL_STATUSES: tuple[Status, ...] = (*JUDGED_STATUSES, "pruned")
 _LAYOUTS = {"same": "", "channels_last": ", channels last", "padded": ", padded to a multiple of 8 channels a group"}
 
 
+def as_recorded(rate: float) -> float:
+    """A multiple of the recipe's learning rate as records have it, and as two are told apart."""
+    return round(rate, 9)
+
+
 @dataclass(frozen=True)
 class Convolution:
     """How one shape of grouped convolution is executed: with `groups` groups, which may be fewer than its own.

@@ -7,7 +7,7 @@ from explorer.design.template import Task
 from explorer.host.errors import InputError
 from explorer.study.designs import Setting
 from explorer.study.plan import Plan
-from explorer.study.run import Execution, Run
+from explorer.study.run import Execution, Run, as_recorded
 from explorer.study.settings import MOST_EPOCHS, StudyConfig
 
 
@@ -32,7 +32,7 @@ def runs_of(
 
 def rate_of(config: StudyConfig, run: Run) -> float:
     """A run's learning rate as a multiple of the recipe's."""
-    return round(run.recipe.learning_rate / config.recipe.learning_rate, 9)
+    return as_recorded(run.recipe.learning_rate / config.recipe.learning_rate)
 
 
 def is_judged(config: StudyConfig, run: Run) -> bool:

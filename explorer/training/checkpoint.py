@@ -109,7 +109,10 @@ def _inner(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
 
 
 def save(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
-    """Write a run's checkpoint and delete all but the last two."""
+    """Write a run's checkpoint and delete all but the last two up to it.
+
+    Later ones, which an earlier start left, are those of a longer rung or cannot be used: this run will pass them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     about = {
         "run": run_id,
@@ -117,9 +120,11 @@ def save(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
         **{name: getattr(checkpoint, name) for name in _NUMBERS},
     }
     text = json.dumps(about, sort_keys=True)
-    with replaced(folder / "{:06d}-{:08d}.safetensors".format(*checkpoint.position)) as partial:
+    name = "{:06d}-{:08d}.safetensors".format(*checkpoint.position)
+    with replaced(folder / name) as partial:
         save_file(checkpoint.tensors, partial, {"about": text, "check": _check(text, checkpoint.tensors)})
-    for old in (*_files(folder)[KEPT:], *folder.glob(".*.partial")):  # the latter of a process that was killed
+    upto = [path for path in _files(folder) if path.name <= name]
+    for old in (*upto[KEPT:], *folder.glob(".*.partial")):  # the latter of a process that was killed
         old.unlink()
 
 

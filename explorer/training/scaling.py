@@ -110,8 +110,18 @@ class ScaledOther(Scaled):
 
     def __init__(self, inner: torch.optim.Optimizer) -> None:
         self.inner = inner
-        self.param_groups, self.state = inner.param_groups, inner.state
         self._begin()
+
+    # Its own `load_state_dict` may put others in their places.
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Those of the inner optimiser."""
+        return self.inner.param_groups
+
+    @property
+    def state(self) -> Any:  # type: ignore[override]
+        """That of the inner optimiser."""
+        return self.inner.state
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients."""

@@ -75,6 +75,19 @@ def test_equal_compute_gives_each_setting_its_steps_and_the_reference_the_recipe
     assert [name for name in ids if ids[name] == others[name]] == [reference.name]
 
 
+def test_a_warm_up_in_epochs_keeps_its_share_of_a_run_of_other_steps() -> None:
+    """Else a dear design would train with the warm-up alone."""
+    words = ["recipe.schedule=cosine", "recipe.warmup=0", "recipe.warmup_epochs=2", "budget.params=null"]
+    words += ["space.cardinality=[1]", "space.bottleneck_width=[8,64]", "budget.reference=29-1x8d"]
+    words += ["study.contrast.setting=1x64d", "study.contrast.against=1x8d"]
+    plan = plan_of(config_of(MACS, *words)).with_lengths(Lengths(400))
+    small, large = (plan.recipe_of(one) for one in plan.settings)
+    assert small == plan.config.recipe
+    assert large.steps is not None
+    assert large.warmup_epochs / large.steps == pytest.approx(2 / small.steps_on(400))
+    assert large.warmup_epochs * (400 // 32) < large.steps / 3
+
+
 def test_equal_time_gives_steps_by_the_speeds_that_were_measured() -> None:
     plan = plan_of(config_of(TIME, "space.cardinality=[1,32]"))
     assert [one.name for one in lacking(plan, plan.settings)] == ["29-1x64d", "29-32x4d"]

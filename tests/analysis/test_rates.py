@@ -12,11 +12,13 @@ from explorer.analysis.judging import open_study
 from explorer.analysis.learning_rate_check import learning_rate_check
 from explorer.analysis.sentences import learning_rate_sentence
 from explorer.record.folder import study_folder
+from explorer.record.progress import progress_of
 from explorer.record.records import load, load_correct
 from explorer.study.plan import plan_of
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 from tests.conftest import TINY
+from tests.made_up import all_ok, made_up
 
 BASE = [0.30, 0.31, 0.29, 0.30, 0.32, 0.31]
 JITTER = np.array([0.001, -0.001, 0.002, 0.0, -0.002, 0.001])
@@ -104,8 +106,12 @@ def test_only_the_contrasts_settings_are_trained_at_other_rates_and_their_test_i
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["search.rates=[1]"], "search.rates=[1.0]: allowed are different multiples other than 1"),
-        (["search.rates=[2,2]"], "search.rates=[2.0, 2.0]: allowed are different multiples other than 1"),
+        (["search.rates=[1]"], "search.rates=[1.0]: allowed are multiples that differ from each other and from 1"),
+        (["search.rates=[2,2]"], "search.rates=[2.0, 2.0]: allowed are multiples that differ from each other and"),
+        (
+            ["search.rates=[1.0000000001]"],
+            "from each other and from 1 in their first nine decimals",
+        ),
         (["search.rates=[0]"], "search.rates.0=0: must be greater than or equal to 0.000001"),
         (
             ["search.rates=[2]", "study.contrast=null"],
@@ -119,3 +125,11 @@ def test_unusable_rates_are_refused(
     assert main([*TINY, *changes]) == 2
     assert message in capsys.readouterr().err
     assert not (workplace / "studies").exists()
+
+
+def test_a_study_at_a_rate_of_many_decimals_is_finished_when_its_runs_are_in(workplace: Path) -> None:
+    config = read_command([*TINY, "search.rates=[0.33333333333,3]"]).study
+    made_up(config, all_ok)
+    plan = plan_of(config)
+    progress = progress_of(plan, load(study_folder("tiny")))
+    assert (progress.left, progress.others) == (0, 8)

@@ -64,6 +64,9 @@ def test_the_small_norm_is_reached_by_the_gain_of_the_setting_with_the_larger_on
     norms = [filter_norm(parse_name(name), "fan_out", 1.0) for name in (ONE_PATH, PATHS)]
     assert norms == [2.0, 0.125]
     assert filter_norm(parse_name(PATHS), "fan_in", 0.5) == 0.5
+    # Unlike paths are no groups of one convolution; in basic blocks not all filters have one norm.
+    assert filter_norm(parse_name("14-4x8d-w64-inception-small"), "fan_out", 1.0) == 2.0
+    assert filter_norm(parse_name("14-1x16d-w16-basic-small"), "fan_out", 1.0) is None
     arm = arms(planned())["init-small"]
     assert trained(arm) == (ONE_PATH,)
     assert arm.studies[0].recipe.init_gain == pytest.approx(0.25)
@@ -190,3 +193,12 @@ def test_what_cannot_be_checked_is_refused_in_one_line() -> None:
         planned("study.robustness=[rates]")
     with pytest.raises(InputError, match=r"study.robustness=\['init'\]: checks repeat the contrast of two settings"):
         planned("study.robustness=[init]", study="pareto")
+
+
+def test_a_network_of_unlike_paths_starts_with_the_same_bits_when_divided_by_groups() -> None:
+    words = ["neighbours", "recipe=digits", "study.contrast.setting=26-4x24d-inception-small"]
+    plan = plan_of(read_command(words).study)
+    arm = arms(plan)["init-groups"]
+    assert plan.contrast is not None
+    assert "inception" in plan.contrast[0].name
+    assert not any("inception" in name for name in trained(arm))

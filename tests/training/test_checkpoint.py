@@ -288,6 +288,27 @@ def test_without_a_usable_checkpoint_a_run_says_that_it_begins_anew(tiny: StudyC
     assert told(keeping)[-1] == "begins anew"
 
 
+def test_checkpoints_before_unusable_ones_are_kept_until_these_are_passed(
+    tiny: StudyConfig, keeping: Checkpointing
+) -> None:
+    run = run_with(tiny)
+    interrupted(run, keeping, 4)
+    unusable = sorted(path.name for path in keeping.folder.iterdir())
+    for path in keeping.folder.iterdir():
+        cut(path)
+    interrupted(run, keeping, 2)
+    own = sorted(path.name for path in keeping.folder.iterdir())
+    assert own[2:] == unusable
+    found, messages = latest(keeping.folder, run.id, EPOCHS)
+    assert found is not None
+    assert (found.position >= (2, 0), len(messages)) == (True, 2)
+    assert same(train(run, lambda result: None, keeping=keeping), train(run, lambda result: None))
+    assert sorted(path.name for path in keeping.folder.iterdir()) == [
+        "000004-00000004.safetensors",
+        "000005-00000000.safetensors",
+    ]
+
+
 @pytest.mark.parametrize("changes", broadly([{"seed": 1}, {"architecture": parse_name("11-1x4d-w8")}]))
 def test_a_checkpoint_of_another_run_is_not_used(
     tiny: StudyConfig, keeping: Checkpointing, changes: dict[str, Any]

@@ -11,10 +11,10 @@ from explorer.design import Task, parse_name
 from explorer.study.run import Execution, Outcome, Run
 from explorer.study.settings import DataConfig, Recipe
 from explorer.training import scaling
-from explorer.training.checkpoint import Checkpointing
+from explorer.training.checkpoint import Checkpointing, captured, restore
 from explorer.training.images.split import load
 from explorer.training.loop import StoppedError, ready, step, train
-from explorer.training.scaling import FIRST_SCALE, ScaledSGD
+from explorer.training.scaling import FIRST_SCALE, ScaledOther, ScaledSGD
 
 RECIPE = Recipe(2, 20, 0.05, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 1, True, False)
 DIGITS = DataConfig("digits", "Digits", 1, 8, 10, 200, 100, 200, 0)
@@ -120,3 +120,20 @@ def test_a_run_whose_scale_collapses_has_diverged(monkeypatch: pytest.MonkeyPatc
     outcome = trained(run_of("float16", epochs=3))[1]
     assert (outcome.status, outcome.epochs) == ("diverged", 2)  # 2^16 is halved to below one by 17 of 20 steps
     assert outcome.message == "gradients were too large for float16 in epoch 2, whatever the scale of the loss"
+
+
+def test_an_optimiser_that_restores_itself_goes_on_at_the_rate_it_is_told() -> None:
+    class Own(torch.optim.SGD):
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            super().load_state_dict(state)  # puts other groups in the place of its own
+
+    def made() -> tuple[torch.nn.Module, ScaledOther]:
+        network = torch.nn.Linear(2, 2)
+        return network, ScaledOther(Own(network.parameters(), lr=1.0, momentum=0.9))
+
+    kept = captured(*made(), {}, whole=True)
+    network, optimizer = made()
+    restore(kept, network, optimizer)
+    optimizer.param_groups[0]["lr"] = 0.125
+    assert optimizer.inner.param_groups[0]["lr"] == 0.125
+    assert optimizer.state is optimizer.inner.state
