@@ -158,7 +158,8 @@ class Trained:
     """A trained network of a study.
 
     setting, seed  the run; `why` says in a sentence why it is this one
-    val_error, test_error  of that run, as fractions; a search has no test error
+    val_error, test_error  of that run, as fractions; a search has no test error, and its final round, which trains on
+                   the validation images too, no validation error
     params, macs, activations  cost in closed form
     weights        the file of its weights after the last epoch, which is there if the study was run with
                    `storage=Storage(weights="last")`
@@ -284,9 +285,9 @@ class Study:
         the record and to do; seconds, of one run on this machine, NaN where nothing is known. A search has the settings
         that it has chosen until now.
         """
-        from explorer.verbs.plan import forecast, rows_of
+        from explorer.verbs.plan import ROW_COLUMNS, forecast, rows_of
 
-        found = pd.DataFrame(rows_of(forecast(self.config, PlainConsole(quiet=True))[0]))
+        found = pd.DataFrame(rows_of(forecast(self.config, PlainConsole(quiet=True))[0]), columns=[*ROW_COLUMNS])
         unknown = {name: float for name in found if name == "seconds" or str(name).endswith("_deviation")}
         return found.astype(unknown)
 
@@ -460,7 +461,7 @@ class Study:
             setting=row.setting,
             seed=row.seed,
             why=why or found.why,
-            val_error=row.val_error,
+            val_error=None if found.is_joined else row.val_error,
             test_error=row.test_error,
             params=row.params,
             macs=row.macs,
@@ -493,7 +494,7 @@ class Study:
         given = {"architecture": architecture, "seed": seed, "onnx": onnx, "train": train}
         config = self._named(NetworkConfig, **given, folder=folder, data=data)
         carry_out(config, open_console(quiet=quiet))
-        return Path(config.folder) if config.folder else Path("exports") / config.name
+        return Path(config.folder).expanduser() if config.folder else Path("exports") / config.name
 
     def predict(
         self,

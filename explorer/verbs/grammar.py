@@ -292,8 +292,9 @@ def unknown_study(verb: str, name: str, shipped: list[str], keys: tuple[str, ...
         return InputError(f"{shown!r}: is one word; say {command_for(*words)}, without quotes around it")
     if _is_design(name):
         study = here[0] if here else "NAME"
+        own = keys if verb == "export" else ()
         ways = {
-            "export": f"{command_for('export', '', f'architecture={name}', *keys)} writes it as a module of its own",
+            "export": f"{command_for('export', '', f'architecture={name}', *own)} writes it as a module of its own",
             "predict": f"{command_for('predict', study, f'architecture={name}', 'photo.jpg')} takes it from that study",
         }
         other = f"{command_for('verify', name)} tells its cost, {ways['export']}"

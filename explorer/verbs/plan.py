@@ -218,6 +218,9 @@ def _price(config: StudyConfig) -> Price | None:
     return price_in(config.engine.price) if config.engine.name == "local" else None
 
 
+ROW_COLUMNS = ("setting", *COUNTED, *(f"{axis}_deviation" for axis in COUNTED), "done", "left", "seconds")
+
+
 def rows_of(found: Forecast) -> list[dict[str, Any]]:
     """A row for each setting: its exact costs and how far each lies from the budget, runs recorded and to do, seconds.
 

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,7 @@ def carry_out(config: PushConfig, console: Console) -> Result:
     folder = study_folder(config.name)
     refuse_links(folder)
     study = open_study(folder)
+    tabulate.refuse_unfinished(study, "pushed")
     if study.config.is_imported and not config.parts:
         parts = tuple(part for part in parts if part != "network")  # it holds none
     if hub is not None and config.to is not None:
@@ -125,8 +126,11 @@ def _network(folder: Path, to: str, config: PushConfig, console: Console) -> Non
     asked = NetworkConfig(config.name, folder=str(folder), data=config.data)
     found = trained_run(asked)
     if not found.weights.is_file():
-        rest = command_for("push", config.name, "table", "page", f"to={to}")
-        raise InputError(f"{found.lacks_weights(asked)}; or push the rest alone: {rest}")
+        keys = {"to": config.to, "license": config.license, "folder": config.folder, "data": config.data}
+        given = [f"{key}={value}" for key, value in keys.items() if value is not None]
+        given += [f"{key}=true" for key in ("public", "dry") if getattr(config, key)]
+        rest = command_for("push", config.name, "table", "page", *given)
+        raise InputError(f"{found.lacks_weights(replace(asked, folder=None))}; or push the rest alone: {rest}")
     export(asked, console)
     path = folder / README
     write_whole(path, hub_cards.of_network(found, to, config.license) + path.read_text(encoding="utf-8"))

@@ -239,7 +239,7 @@ class Budget(Group):
     """What all designs of a study cost: `Budget(params=0.05)`, `Budget(macs="50M")`, `Budget(params=("1M", 0.02))`.
 
     A fraction is how far a cost may lie from that of the `reference`, a design's name or its paths; a whole number, or
-    text as "1M", is a target of its own, held within 5 %; a pair is a target with its tolerance. Measures that are not
+    text as "1M", is a target of its own, held within 10 %; a pair is a target with its tolerance. Measures that are not
     named are not held. `latency=5` is the most milliseconds of a forward pass, `memory=500` the most MiB at the peak;
     with other conditions `latency={"most": 5, "batch": 8, "runtime": "onnx"}`. With `train="macs"` or `"time"` each
     setting trains for as many multiply-adds or seconds as the reference.

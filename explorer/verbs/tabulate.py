@@ -27,6 +27,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.judging import OpenedStudy, judged, open_study, without_joined
 from explorer.analysis.sentences import sentence
 from explorer.host import formatting as wording
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
@@ -114,28 +115,33 @@ def _labels(path: Path, opened: OpenedStudy) -> Labels:
         raise InputError(f"{path}: {error}; fetch the table again") from None
 
 
+def refuse_unfinished(opened: OpenedStudy, done: str) -> None:
+    """Raise InputError for a study, or the final round of a search, that has runs to do before it is `done`."""
+    source, finding, final = opened.folder, opened.finding, opened.final
+    if not finding.complete:
+        far = f"{finding.final} of {finding.wanted} runs are in"
+        raise InputError(f"{source}: {far}; finish the study before it is {done}")
+    if final is not None and not final.found.complete:
+        far = final.found.fault or f"{final.found.done} of {final.found.wanted} runs of the final round are in"
+        again = command_for("", opened.config.name)
+        raise InputError(f"{source}: {far}; finish it before the study is {done}: {again}")
+
+
 def write_table(source: Path, target: Path, head: Callable[[Collection[str]], str] = lambda _: "") -> list[Path]:
     """Write the table of the study in a folder and return its files. Raises InputError for an unfinished study.
 
     `head` gives what stands before the text of its card, from the names of its parquet files.
     """
     opened = open_study(source)
+    refuse_unfinished(opened, "tabulated")
     config, record, finding = opened.config, opened.record, opened.finding
-    if not finding.complete:
-        raise InputError(
-            f"{source}: {finding.final} of {finding.wanted} runs are in; finish the study before it is tabulated"
-        )
-    final = opened.final
-    if final is not None and not final.found.complete:
-        far = final.found.fault or f"{final.found.done} of {final.found.wanted} runs of the final round are in"
-        raise InputError(f"{source}: {far}; finish it before the study is tabulated: explorer {config.name}")
     study.refuse_links(study.make_folder(target))
     hosts = _Hosts()
     frames, parts = _frames(source, record, hosts), _parts(source, opened.environment, opened.execution, record, hosts)
     parts["note"] = finding.note
     if (source / LABELS_FILE).exists():
         frames[LABELS] = read_rows(source / LABELS_FILE, LabelsRecord)
-    if final is not None:
+    if (final := opened.final) is not None:
         assert final.study.record is not None
         own = without_joined(final.study.plan.config, final.study.record)
         frames |= {f"{FINAL}{name}": frame for name, frame in _frames(final.folder, own, hosts).items()}

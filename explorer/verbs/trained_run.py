@@ -22,6 +22,7 @@ from explorer.record.starts import execution_in, preprocessing_in
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.run import Run
 from explorer.study.runs import runs_of
+from explorer.study.settings import NetworkConfig
 from explorer.verbs.read_only import refuse_training
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class TrainedRun:
     def command(self, asked: Choice) -> str:
         """The command that trains it again and exports it."""
         keys = {"architecture": asked.architecture, "seed": asked.seed, "data": asked.data}
+        if isinstance(asked, NetworkConfig):
+            keys |= {"folder": asked.folder, "onnx": "true" if asked.onnx else None}
         given = [f"{key}={value}" for key, value in keys.items() if value is not None]
         return command_for("export", asked.name, *given, "train=true")
 

@@ -450,6 +450,7 @@ def test_photographs_in_one_network_out(
     assert sentence(study.finding) in re.sub(r"\s+", " ", said)
     folder, run, _ = answer_of(study)
     assert (folder / "local" / "weights" / f"{run.run}.safetensors").is_file()
+    assert explorer.open_study("best").best().val_error is None  # it was trained on these images
     assert main(["export", "best"]) == 0
     assert f"3 classes, test error {run.test_error:.2%}".replace("%", " %") in capsys.readouterr().out
     model_card = Path("exports/best/README.md").read_text()

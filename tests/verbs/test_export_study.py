@@ -308,6 +308,8 @@ def test_weights_that_were_not_kept_are_trained_again_only_on_request(
         said = capsys.readouterr().err
         assert "were not kept" in said
         assert "explorer export photos train=true" in said
+    assert main(["export", "photos", "folder=there", "onnx=true"]) == 2
+    assert capsys.readouterr().err.endswith("explorer export photos folder=there onnx=true train=true\n")
     assert main(["export", "photos", "train=true"]) == 0
     assert "It gave the recorded results bit for bit" in capsys.readouterr().out
     ((run, path),) = weights_of(copied).items()

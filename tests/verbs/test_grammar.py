@@ -122,6 +122,7 @@ def test_a_study_may_be_called_as_a_verb_is(tiny: Path) -> None:
         (["export", "29-32x4d", "onnx=true"], "explorer export architecture=29-32x4d onnx=true writes it as a module"),
         (["predict", "29-32x4d", "a.png"], "explorer predict tiny architecture=29-32x4d photo.jpg takes it from that"),
         (["report", "29-32x4d"], "explorer verify 29-32x4d tells its cost, explorer export architecture=29-32x4d"),
+        (["29-32x4d", "recipe.epochs=3"], "explorer export architecture=29-32x4d writes it as a module"),
         (["plan", "29-32x4d"], "is the name of a design, not of a study"),
         (
             ["reports/tiny.html"],

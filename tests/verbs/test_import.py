@@ -133,6 +133,22 @@ def test_a_file_of_several_data_sets_or_recipes_is_never_mixed(said: Said) -> No
     told_of_sizes = said("import", "sizes.csv", "data=imagenet", "recipe=each", "image_size=224")
     assert sorted(path.name for path in Path("studies").glob("sizes*")) == ["sizes-a", "sizes-c"]
     assert "Not taken: image_size 288 (1)." in told_of_sizes
+    # As pandas writes whole numbers beside a gap, and as people do.
+    sides = [
+        {"net": "resnet50", "img_size": "160.0", "error": 20},
+        {"net": "resnext50_32x4d", "img_size": "160 x 160", "error": 19},
+    ]
+    told_of_side = said("import", table(Path("side.csv"), sides), "data=imagenet")
+    assert "3 x 160 x 160 pixels" in told_of_side.replace("\N{MULTIPLICATION SIGN}", "x")
+    sides += [{"net": "resnet50", "img_size": size, "error": 20} for size in ("", "", "", "224.0")]
+    assert "say image_size=160" in said("import", table(Path("several.csv"), sides), "data=imagenet", code=2)
+    assert "3 x 224 x 224" in said("import", "several.csv", "data=imagenet", "image_size=224").replace(
+        "\N{MULTIPLICATION SIGN}", "x"
+    )
+    sides = [{"net": "resnet50", "img_size": "large", "error": 20}]
+    assert "row 1, column img_size: 'large' is no image_size; allowed are whole numbers" in said(
+        "import", table(Path("large.csv"), sides), "data=imagenet", code=2
+    )
     assert "Not taken: data cifar10 (23), data cifar100 (15), data svhn (13)." in told
     errors = explorer.open_study("in-a1").runs.set_index("setting")["test_error"]
     assert errors["50-1x64d"] - errors["50-32x4d"] == pytest.approx(0.0015, abs=1e-9)

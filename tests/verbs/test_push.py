@@ -211,7 +211,11 @@ def test_what_cannot_be_pushed_is_said_in_one_line_before_anything_is_uploaded(
     assert "explorer push tiny to=USER/tiny" in refused()
     assert "allowed: USER/REPO" in refused("to=tiny")
     assert "the weights of" in refused("to=me/tiny")
-    assert "explorer push tiny table page to=me/tiny" in refused("to=me/tiny")
+    assert refused("to=me/tiny").endswith("explorer push tiny table page to=me/tiny")
+    asked = ["to=me/tiny", "license=mit", "folder=there", "--dry"]
+    assert refused(*asked).endswith("explorer push tiny table page to=me/tiny license=mit folder=there dry=true")
+    assert refused("--dry").endswith("explorer push tiny table page dry=true")
+    assert "folder=" not in refused("to=me/tiny")
     hub.files["datasets/me/tiny"] = {"README.md": b"", "photos.zip": b"of years"}
     hub.private["datasets/me/tiny"] = False
     assert "holds something else (photos.zip)" in refused("table", "to=me/tiny")
@@ -226,3 +230,14 @@ def test_what_cannot_be_pushed_is_said_in_one_line_before_anything_is_uploaded(
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     assert "push: the hub: " in refused("table", "to=me/tiny")
+
+
+@pytest.mark.parametrize("part", ["table", "network", "page"])
+def test_no_part_of_an_unfinished_study_is_pushed(
+    workplace: Path, hub: Hub, capsys: pytest.CaptureFixture[str], part: str
+) -> None:
+    made_up(read_command(TINY).study, lambda setting, seed: "ok" if seed else "")
+    assert main(["push", "tiny", part, "to=me/tiny"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "explorer: studies/tiny: 2 of 4 runs are in; finish the study before it is pushed"
+    assert hub.commits == []

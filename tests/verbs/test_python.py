@@ -24,6 +24,7 @@ from explorer.search.trackers.content import tracked
 from explorer.study.settings import StudyConfig
 from explorer.training.network.build import build
 from explorer.verbs.command_line import read_command
+from explorer.verbs.in_short import TOLERANCE
 from tests.made_up import made_up
 
 ROOT = Path(__file__).parents[2]
@@ -281,6 +282,13 @@ def test_a_study_is_planned_and_read_without_running() -> None:
     assert (len(mine.runs), mine.plan()["left"].tolist()) == (6, [0, 0])
     assert mine.verdict == ex.open_study("mine").verdict == ex.Study("mine").verdict
     assert "6 of 6 runs" in repr(mine)
+    search = ex.Study("best", name="search", data="digits", budget="100k", search=ex.Search(designs=8, seeds=1))
+    empty = search.plan()
+    assert (len(empty), [*empty.columns]) == (0, [*table.columns])
+    limit = ex.Study("custom", name="own", budget=ex.Budget(params="1M")).config.budget.params
+    assert limit is not None
+    assert limit.tolerance == TOLERANCE
+    assert f"held within {TOLERANCE:.0%}".replace("%", " %") in " ".join((ex.Budget.__doc__ or "").split())
     assert repr(mine.figures).startswith("Figures('cardinality', ")
     assert "\\toprule" in mine.table("latex")
     assert mine.report("page.html").stat().st_size > 1e6

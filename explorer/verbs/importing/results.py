@@ -1,5 +1,6 @@
 """From a table of text to results of designs: one data set, one recipe, errors as fractions, runs with their seeds."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,7 @@ from explorer.verbs.importing.columns import (
 )
 from explorer.verbs.importing.files import Raw
 from explorer.verbs.importing.names import Named, named, of_axes
-from explorer.verbs.importing.numbers import Unit, as_error, counted_alike, number, unit_of
+from explorer.verbs.importing.numbers import EMPTY, Unit, as_error, counted_alike, number, unit_of
 
 EACH = "each"
 NO_NAME = "none"  # stands for rows that say nothing of a recipe
@@ -38,6 +39,7 @@ MOST_DESIGNS = 10_000
 MOST_SEED = 2**31 - 1
 ENDED = ("", "ok", "complete", "completed", "finished", "done", "success", "succeeded")
 _HAS = {"data": "data sets", "recipe": "recipes", "image_size": "image sizes"}
+_NATURAL = re.compile("(\\d{1,9})(?:\\.0*)?(?:\\s*[x\N{MULTIPLICATION SIGN}].*)?")  # 224, 224.0, 224 x 224
 
 
 @dataclass(frozen=True)
@@ -157,9 +159,24 @@ def _rows(raw: Raw, columns: Mapping[str, str], config: ImportConfig) -> tuple[l
         said, name = _named(own)
         data = own.get("data") or said.data or ("" if config.data in (None, EACH) else str(config.data))
         recipe = own.get("recipe") or said.recipe
-        size = own.get("image_size", "").partition("x")[0]
+        for what in ("image_size", "classes"):
+            if what in columns:
+                own[what] = _natural(raw, place + 1, what, columns[what], own[what])
+        size = own.get("image_size", "")
         found.append(Row(place + 1, said, name, _data_name(data), recipe, size, own))
     return found, left_out
+
+
+def _natural(raw: Raw, row: int, what: str, column: str, text: str) -> str:
+    """A side in pixels or a number of classes as digits; "" for an empty cell. Raises InputError for another text."""
+    if text.strip().lower() in EMPTY:
+        return ""
+    if (found := _NATURAL.fullmatch(text.strip())) is None:
+        raise InputError(
+            f"{raw.name}, row {row}, column {column}: {text[:40]!r} is no {what}; allowed are whole numbers, as in "
+            f"224; say columns.{what}=none if it holds something else"
+        )
+    return str(int(found[1]))
 
 
 def _named(cells: Mapping[str, str]) -> tuple[Named, str]:
@@ -193,7 +210,7 @@ def _apart(
     if asked is None and len(counts) > 1:
         listed = ", ".join(f"{name} ({number})" for name, number in counts.most_common(12))
         more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
-        first = counts.most_common(1)[0][0]
+        first = next(name for name, _ in counts.most_common() if name != NO_NAME)
         way = f", or {what}={EACH} for a study of each" if what != "image_size" else ""
         raise InputError(
             f"{raw.name}: holds results of {len(counts)} {_HAS[what]}, which one study does not mix: {listed}{more}; "
