@@ -17,6 +17,7 @@ from explorer.design.name import display_setting
 from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted
+from explorer.study.settings import TRAINED
 
 LEAST_PAIRS = 2  # fewest pairs of seeds of a study: one has no standard error
 
@@ -160,7 +161,9 @@ def _init(study: OpenedStudy) -> str:
 def _budget(study: OpenedStudy) -> str:
     budget = study.config.budget
     held = " and ".join(COUNTED[axis].words for axis in budget.held)
-    return (f"equal {held}" if held else "none") + (", solved by stage" if budget.match == "tight" and held else "")
+    trained = "" if budget.train == "epochs" else f", equal {TRAINED[budget.train]}"
+    stages = ", solved by stage" if budget.match == "tight" and held else ""
+    return (f"equal {held}" if held else "none") + stages + trained
 
 
 ALIKE: dict[str, Callable[[OpenedStudy], str]] = {

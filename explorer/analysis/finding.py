@@ -1,7 +1,7 @@
 """What a study found, in one value."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +36,7 @@ class Finding:
     comparison   the declared contrast of two settings; None until both have a run
     measure      the error that is judged: `test_error`, or `val_error` for a search
     wanted       number of final runs that the study is meant to have; `final` is the number it has
-    others       every other setting compared with the second one of the contrast, as one family (Holm)
+    others       every other setting compared with the second one of the contrast, as one family (max-t)
     trend        whether the error falls as cardinality rises
     with_images  the contrast's difference with an interval over seeds and test images together, at the level of its
                  interval over seeds alone; None unless all runs of the contrast completed and it is recorded which
@@ -155,6 +155,7 @@ def find(
     test_images: int | None = None,
     rest_images: int = 0,
     random: list[str] | None = None,
+    late: Collection[str] = (),
     under: str = "",
     own_splits: bool = False,
     own_images: bool = False,
@@ -172,7 +173,8 @@ def find(
     right       by run, which test images it classified correctly
     spaces      settings by the space they were drawn from; `rivals` names the two spaces declared as the contrast
     cost        the cost that a search minimises beside the error
-    random      names of the designs drawn at random, with which a search is compared
+    random      names of the designs drawn at random, with which a search is compared; those that are `late`, drawn
+                after it had chosen some, come from what it left over, and are not
     val_images, test_images  number of images that runs are evaluated on, if known; `rest_images` of the latter, which
                 come last, are left over from the training part, and the others are the set's own test part
     under       the condition under which the verdict holds, for its sentence
@@ -211,7 +213,11 @@ def find(
         front=front(summaries, cost, images if imported else val_images or 1, float(1 - 1 / runs["classes"].max()))
         if cost and summaries
         else None,
-        search_history=search_history(wanted, random or [], seeds, cost) if searched else None,
+        search_history=search_history(
+            wanted[~wanted["setting"].isin(late)], [name for name in random or () if name not in late], seeds, cost
+        )
+        if searched
+        else None,
         learning_rate_check=learning_rate_check(every, contrast, margin, alpha, images=val_images)
         if contrast
         else None,

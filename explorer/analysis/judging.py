@@ -236,6 +236,7 @@ def _found(
         test_images=images[1] or None if imported else images[1],
         rest_images=environment.get("rest_images", 0),
         random=record.chosen(BASELINE),
+        late=record.drawn_late,
         spaces={space: [one.name for one in plan.settings if space in one.spaces] for space in spaces},
         rivals=(config.study.contrast.setting, config.study.contrast.against)
         if spaces and config.study.contrast

@@ -178,7 +178,9 @@ def populations(
     if not members:
         return None
     means = {name: np.array([one.estimate.mean for one in designs]) for name, designs in members.items() if designs}
-    pairs = [pair for pair in combinations(means, 2) if set(pair) != set(contrast or ())]
+    # Pairs come first only after the declared one.
+    is_awaited = contrast is not None and not set(contrast) <= set(means)
+    pairs = [] if is_awaited else [pair for pair in combinations(means, 2) if set(pair) != set(contrast or ())]
     others = [_rivals(pair, members, None, images, sizes) for pair in pairs]
     adjusted = holm_adjusted([one.p for one in others])
     corrected = [_judged(one, p, None) for one, p in zip(others, adjusted, strict=True)]

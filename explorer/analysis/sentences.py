@@ -215,7 +215,7 @@ def mood(finding: Finding) -> str:
         if final.is_poor or "loses to" in verdicts:
             return "no"
         return "yes" if verdicts == {"beats"} else "open"
-    judged = finding.populations.rivals[:1] if finding.populations else [finding.comparison]
+    judged = [finding.comparison] if not finding.populations else finding.populations.rivals[: finding.has_rivals]
     verdict = judged[0].verdict if judged and judged[0] and finding.complete else "inconclusive"
     if finding.robustness is not None and finding.robustness.found("explains"):
         return "open"

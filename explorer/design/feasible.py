@@ -119,14 +119,17 @@ def scan(
     return Scan(space, budget, task, size, feasible, Share(exact, exact, exact, size), tuple(rows))
 
 
-def draw(scanned: Scan, most: int, rng: np.random.Generator, progress: Progress | None = None) -> Pool:
+def draw(
+    scanned: Scan, most: int, rng: np.random.Generator, progress: Progress | None = None, *, least: int | None = None
+) -> Pool:
     """Draw up to `most` distinct feasible designs uniformly; all of them if there are no more.
 
     If the points were listed, each distinct network is equally likely. Otherwise each point is: a network of several
-    points (by RegNet's rounding) is more likely, but is drawn once. Raises ValueError if a large space gives too few.
+    points (by RegNet's rounding) is more likely, but is drawn once. Raises ValueError if a large space gives fewer
+    than `least`, by default `most`, of which it is drawn from for long.
     """
     if scanned.feasible is None:
-        return _draw_by_rejection(scanned, most, rng, progress)
+        return _draw_by_rejection(scanned, most, most if least is None else least, rng, progress)
     space, groups = scanned.space, []
     for part, rows in zip(space.parts, scanned.rows, strict=True):
         may_repeat = len(rows) and space.kind in ("anynetx", "regnetx")
@@ -283,12 +286,16 @@ def _drawn(
         yield pieces
 
 
-def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator, progress: Progress | None = None) -> Pool:
+def _draw_by_rejection(
+    scanned: Scan, most: int, least: int, rng: np.random.Generator, progress: Progress | None = None
+) -> Pool:
     found: list[Piece] = []
     seen: set[tuple[str | int, ...]] = set()
     tried = 0
     while len(seen) < most:
         if tried >= MOST_DRAWN:
+            if len(seen) >= least:
+                break
             raise ValueError(
                 f"{tried:,} points of the space were drawn and only {len(seen)} distinct designs met the budget; "
                 "ask for fewer, widen the tolerance, or narrow the space"

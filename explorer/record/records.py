@@ -55,6 +55,13 @@ class Record:
         """The names of the settings that a search chose, in order; with `by`, only those that this sampler chose."""
         return [one.setting for one in self.decisions if one.decision == "chosen" and by in (None, one.by)]
 
+    @property
+    def drawn_late(self) -> list[str]:
+        """The baseline of a search that was given more designs: drawn from what it had left over by then."""
+        every, drawn = self.chosen(), {*self.chosen(BASELINE)}
+        first = next((place for place, name in enumerate(every) if name not in drawn), len(every))
+        return [name for name in every[first:] if name in drawn]
+
 
 def open_for_writing(
     folder: Path,

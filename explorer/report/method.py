@@ -201,7 +201,8 @@ def _beforehand(study: OpenedStudy) -> tuple[Answer, str]:
         return "does not apply", "No contrast is declared, and nothing is judged."
     if study.finding.only_some:
         return "does not apply", "Only some designs are trained, so the declared contrast is not judged."
-    return "yes", f"One contrast{within}; all others are corrected as one family (Holm)."
+    family = "Holm" if study.finding.populations else "by the largest of their t statistics"
+    return "yes", f"One contrast{within}; all others are corrected as one family ({family})."
 
 
 def _chance(study: OpenedStudy) -> tuple[Answer, str]:
@@ -236,13 +237,13 @@ def _robustness(study: OpenedStudy) -> tuple[Answer, str]:
 
 
 def _failed(study: OpenedStudy) -> tuple[Answer, str]:
-    words = ", ".join(f"{number} {status}" for status, number in failures(study))
-    if not words:
-        return "yes", "Every run came through."
-    return (
-        "yes",
-        f"{words}; diverged and out-of-memory runs count as chance error, or for nothing where both of a pair did.",
-    )
+    final = study.final.study.record if study.final is not None else None
+    of_final = _listed(_failures(final.runs)) if final is not None else ""
+    parts = [f"{of_final} in the final round, whose means leave them out"] if of_final else []
+    if words := _listed(failures(study)):
+        chance = "diverged and out-of-memory runs count as chance error, or for nothing where both of a pair did"
+        parts.insert(0, f"{words}; {chance}")
+    return "yes", f"{'. '.join(parts)}." if parts else "Every run came through."
 
 
 def _time(study: OpenedStudy) -> tuple[Answer, str]:
@@ -312,8 +313,16 @@ def _at_most(words: str, limit: LimitConfig) -> str:
 
 
 def failures(study: OpenedStudy) -> list[tuple[str, int]]:
-    """The number of failed runs, by status."""
-    counts = _runs(study)["status"].value_counts()  # a run that a search stopped early has not failed
+    """The number of failed runs of the study's settings, by status; those of a final round are none of them."""
+    return _failures(study.record.runs)
+
+
+def _listed(failures: list[tuple[str, int]]) -> str:
+    return ", ".join(f"{number} {status}" for status, number in failures)
+
+
+def _failures(runs: pd.DataFrame) -> list[tuple[str, int]]:
+    counts = runs["status"].value_counts()  # a run that a search stopped early has not failed
     return [(str(status), int(number)) for status, number in counts.items() if status not in ("ok", "pruned")]
 
 

@@ -2,6 +2,7 @@
 
 from explorer.analysis.judging import OpenedStudy
 from explorer.host.formatting import counted, seed_counts
+from explorer.report.curves import MOST_CURVES
 from explorer.report.described import FIGURES
 from explorer.report.forest import Forest
 from explorer.report.page_figures import Printable
@@ -12,6 +13,7 @@ from explorer.report.verdict_picture import VerdictPicture
 
 # What the bands of a figure are, where they are no 95 % intervals over seeds or designs.
 _BANDS = {
+    "best-of": "Band: the central 95 % of draws of so many designs.",
     "deviation": "Bands: what the budget allows.",
     "course": "Band: the central 95 % of the orders in which designs drawn at random might have come.",
 }
@@ -31,9 +33,10 @@ def caption(study: OpenedStudy, name: str, figure: Printable) -> str:
         if figure.has_band:
             parts.append(_BANDS.get(name, "Bands: 95 % intervals."))
         if name == "curves":
-            drawn = {setting for mark in figure.marks for setting in mark.settings}
-            if len(drawn) < len(shown):
-                parts[-1:] = ["Bands: from the lowest to the highest validation error; lines: median, best, worst."]
+            if sum(one.came_through for one in shown) > MOST_CURVES:
+                parts[len(parts) - figure.has_band :] = [
+                    "Bands: from the lowest to the highest validation error; lines: median, best, worst."
+                ]
             else:
                 parts.append("Thick: validation; thin: training.")
     elif isinstance(figure, Forest):

@@ -17,7 +17,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.paired import Comparison
-from explorer.analysis.summary import SettingSummary
+from explorer.analysis.summary import MIN_PAIRS, SettingSummary
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting
 from explorer.design.shape_axes import SHOWN
@@ -224,10 +224,20 @@ def _contrasts(study: OpenedStudy) -> PrintTable | None:
     """The declared contrast first, then the other ones, and compared spaces; None if nothing is compared."""
     finding = study.finding
     pairs = [finding.comparison] if finding.comparison is not None else []
-    rows = [_row("declared", *_ends(one), one.difference, one.p, one.verdict) for one in pairs]
-    rows += [_row("other", *_ends(one), one.difference, one.p, one.verdict) for one in finding.others]
+
+    def judged(verdict: str, n: int) -> str:
+        return "none yet" if not finding.complete else "too few pairs" if n < MIN_PAIRS else verdict
+
+    rows = [
+        _row(kind, *_ends(one), one.difference, one.p, judged(one.verdict, one.difference.n))
+        for kind, some in (("declared", pairs), ("other", finding.others))
+        for one in some
+    ]
     rivals = finding.populations.rivals if finding.populations else []
-    rows += [_row("spaces", (one.space, one.against), one.names, one.difference, one.p, one.verdict) for one in rivals]
+    rows += [
+        _row("spaces", (one.space, one.against), one.names, one.difference, one.p, judged(one.verdict, MIN_PAIRS))
+        for one in rivals
+    ]
     if not rows:
         return None
     error = ERROR_NAMES[finding.measure]

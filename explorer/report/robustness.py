@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from explorer.analysis.check_sentences import arm_note, interval_words
+from explorer.analysis.check_sentences import arm_note
 from explorer.analysis.checks import filter_means
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import DIFFERENCES, Estimate, estimate
@@ -10,6 +10,7 @@ from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.robustness import JudgedArm, Robustness
 from explorer.design.name import display_setting
 from explorer.host.formatting import less, less_interval, p_value
+from explorer.report.error_words import claimed
 from explorer.report.forest import Forest, ForestRow
 from explorer.report.panel import GREY, PALETTE, Axis, Mark, Panel, axis_of, bands
 from explorer.study.checks import RIVALS, Side
@@ -33,32 +34,42 @@ class CheckRow:
 
 
 def declared_gap(finding: Finding) -> Estimate:
-    """The declared gap with a 95 % interval, as its checks have."""
+    """The declared gap with a 95 % interval, as its checks have, if enough pairs claim one."""
     assert finding.comparison is not None
-    return estimate([*finding.comparison.differences.values()], within=DIFFERENCES)
+    return claimed(estimate([*finding.comparison.differences.values()], within=DIFFERENCES))
+
+
+def gap_interval(gap: Estimate) -> str:
+    """Its interval in points less; a dash where too few pairs claim one."""
+    found = claimed(gap)
+    return less_interval(found.low, found.high) if found.has_interval else "-"
+
+
+def _words(gap: Estimate) -> str:
+    """A gap in points less, with its interval in brackets if it has one."""
+    ends = gap_interval(gap)
+    return less(gap.mean) if ends == "-" else f"{less(gap.mean)} ({ends})"
 
 
 def check_rows(finding: Finding, found: Robustness) -> list[CheckRow]:
     """The declared contrast and every arm that was made."""
     gap = declared_gap(finding)
-    rows = [CheckRow("-", "as declared", less(gap.mean), less_interval(gap.low, gap.high), gap.n)]
-    for check in found.checks:
-        for arm in check.arms:
-            ends = f" ({less_interval(arm.change.low, arm.change.high)})" if arm.change.has_interval else ""
-            rows.append(
-                CheckRow(
-                    RIVALS[check.name],
-                    found.named(arm.arm.name).words,
-                    less(arm.gap.mean),
-                    less_interval(arm.gap.low, arm.gap.high) if arm.gap.n else "-",
-                    arm.gap.n,
-                    f"{less(arm.change.mean)}{ends}",
-                    p_value(arm.p) if arm.p == arm.p else "-",
-                    word_of(arm),
-                    arm_note(found, arm),
-                )
-            )
-    return rows
+    rows = [CheckRow("-", "as declared", less(gap.mean), gap_interval(gap), gap.n)]
+    return rows + [
+        CheckRow(
+            RIVALS[check.name],
+            found.named(arm.arm.name).words,
+            less(arm.gap.mean),
+            gap_interval(arm.gap),
+            arm.gap.n,
+            _words(arm.change),
+            p_value(arm.p) if arm.p == arm.p else "-",
+            word_of(arm),
+            arm_note(found, arm),
+        )
+        for check in found.checks
+        for arm in check.arms
+    ]
 
 
 def word_of(arm: JudgedArm) -> str:
@@ -86,8 +97,8 @@ def check_forest(finding: Finding, found: Robustness) -> Forest:
 
 
 def _row(label: str, gap: Estimate, word: str, *, strong: bool = False) -> ForestRow:
-    ends = f" ({less_interval(gap.low, gap.high)})" if gap.has_interval else ""
-    shown = ", ".join(filter(None, (f"{less(gap.mean)}{ends}", str(gap.n), word)))
+    gap = claimed(gap)
+    shown = ", ".join(filter(None, (_words(gap), str(gap.n), word)))
     return ForestRow(label, -100 * gap.mean, -100 * gap.high, -100 * gap.low, shown, strong=strong)
 
 
@@ -130,18 +141,20 @@ def length_panel(study: OpenedStudy) -> Panel | None:
     by_steps = {study.config.recipe.steps_on(images): declared_gap(finding)}
     for arm in (arm for check in found.checks if check.name == "length" for arm in check.arms):
         if arm.gap.n:
-            by_steps |= {one.recipe.steps_on(images): arm.gap for one in found.named(arm.arm.name).studies}
+            by_steps |= {one.recipe.steps_on(images): claimed(arm.gap) for one in found.named(arm.arm.name).studies}
     if len(by_steps) < LEAST_LENGTHS:
         return None
     x = [float(steps) for steps in sorted(by_steps)]
     gaps = [by_steps[steps] for steps in sorted(by_steps)]
-    y = [100 * gap.mean for gap in gaps]
-    words = [f"{at:,.0f} steps\n{interval_words(gap)}, n = {gap.n}" for at, gap in zip(x, gaps, strict=True)]
+    assert finding.comparison is not None
+    against = display_setting(finding.comparison.against)
+    y = [-100 * gap.mean for gap in gaps]  # as in every table, above zero is better
+    words = [f"{at:,.0f} steps\n{_words(gap)}, n = {gap.n}" for at, gap in zip(x, gaps, strict=True)]
     marks = [Mark("line", [x[0], x[-1]], [0.0, 0.0], GREY, dashed=True, width=1.5)]
-    low, high = [100 * gap.low for gap in gaps], [100 * gap.high for gap in gaps]
+    low, high = [-100 * gap.high for gap in gaps], [-100 * gap.low for gap in gaps]
     marks += bands(x, low, high, PALETTE[0], legend="95 % interval")
     marks.append(Mark("line", x, y, PALETTE[0]))
     marks.append(Mark("dots", x, y, PALETTE[0], legend="mean difference over seeds", words=words))
     return Panel(
-        "The difference against the length of training", axis_of("Steps", x), Axis("Difference (points)"), marks
+        "The difference against the length of training", axis_of("Steps", x), Axis(f"Points less than {against}"), marks
     )

@@ -72,7 +72,7 @@ def _of(finding: Finding) -> Spark | None:
         return _of_seeds(measured[0], error)
     kind = kind_of_finding(finding)
     if kind == "growth":
-        return _of_growth(measured, error)
+        return _of_growth(finding.summaries, measured, error)
     several = len({one.cardinality for one in measured}) > 1
     if kind == "paths" or (several and (len(measured) > MOST_LISTED or finding.imported is not None)):
         return _of_cardinalities(finding, error)
@@ -196,13 +196,15 @@ def _of_cardinalities(finding: Finding, error: str) -> Spark:
     return Spark(Panel(title, axis, _percents(), marks), f"Mean {error} by cardinality{bars}, {seeds}")
 
 
-def _of_growth(summaries: list[SettingSummary], error: str) -> Spark:
-    """Error against parameters on the two ways to grow."""
-    ways, by_name = ways_to_grow(shapes_of(summaries)), {one.setting: one for one in summaries}
+def _of_growth(every: list[SettingSummary], summaries: list[SettingSummary], error: str) -> Spark:
+    """Error against parameters on the two ways that all settings make, of those that have an error."""
+    ways, by_name = ways_to_grow(shapes_of(every)), {one.setting: one for one in summaries}
     assert ways is not None
     marks, parts = [], []
     for legend, names, color in zip((WIDER, MORE), ways, (RIVAL, CONTRAST), strict=True):
-        way = [by_name[name] for name in names]
+        way = [by_name[name] for name in names if name in by_name]
+        if not way:
+            continue
         x, y = [float(one.params) for one in way], [one.estimate.mean for one in way]
         marks.append(Mark("line", x, y, color, legend=legend, width=2.0))
         marks.append(Mark("dots", x, y, color, sizes=[SMALL] * len(x)))

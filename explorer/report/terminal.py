@@ -25,7 +25,6 @@ from explorer.host.formatting import (
     cost,
     counted,
     less,
-    less_interval,
     millions,
     percent,
     signed_percent,
@@ -41,7 +40,7 @@ from explorer.report.error_words import (
     mean_words,
     seeds_words,
 )
-from explorer.report.robustness import declared_gap, word_of
+from explorer.report.robustness import declared_gap, gap_interval, word_of
 
 MOST_ROWS = 25  # most settings in a table: the page has all, and a verdict should stand on the screen with it
 MOODS = {"yes": "bold green", "no": "bold dark_orange", "open": "bold"}  # the page's three colours of a verdict
@@ -121,10 +120,10 @@ def print_checks(finding: Finding, found: Robustness, console: Console) -> None:
     """The declared contrast and every arm of its robustness checks; words of arms that decide nothing in brackets."""
     assert finding.comparison is not None
     gap = declared_gap(finding)
-    rows = [("declared", less(gap.mean), less_interval(gap.low, gap.high), str(gap.n), "", "")]
+    rows = [("declared", less(gap.mean), gap_interval(gap), str(gap.n), "", "")]
     for arm in (arm for check in found.checks for arm in check.arms):
-        interval, change = less_interval(arm.gap.low, arm.gap.high) if arm.gap.n else "-", less(arm.change.mean)
-        rows.append((arm.arm.name, less(arm.gap.mean), interval, str(arm.gap.n), change, word_of(arm)))
+        change = less(arm.change.mean)
+        rows.append((arm.arm.name, less(arm.gap.mean), gap_interval(arm.gap), str(arm.gap.n), change, word_of(arm)))
     title = f"Robustness checks (points of error less than {display_setting(finding.comparison.against)})"
     print_rows(console, title, ("arm", "less", "95 % interval", "n", "change", ""), rows)
 

@@ -88,11 +88,12 @@ class Readings:
         if any(self._is_foreseen(setting, name, own) for name, own in bounds.items()):
             self.foreseen.add(setting.name)
             return False
+        is_new = not all(self._has(setting, name) for name in bounds)
         (known,) = self.of([setting])
         if not self._outside(known.readings):
             self.refused = 0
             return True
-        self.refused += 1
+        self.refused += is_new
         if self.refused >= MOST_REFUSED:
             name, own = next(iter(bounds.items()))
             least = min(one.bounded for found in self.known.values() for one in found if one.measure == name)

@@ -251,7 +251,13 @@ def make_sampler(name: str, seed: int, number: int, designs: int) -> BaseSampler
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=own, population_size=max(4, min(50, designs // 4))),
         "gp": lambda: optuna.samplers.GPSampler(seed=own, n_startup_trials=max(3, min(10, designs // 4))),
         # The seed of the search, not of the trial: all trials are points of one sequence.
-        "qmc": lambda: optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
+        # What is no number is drawn beside it, of each trial anew.
+        "qmc": lambda: optuna.samplers.QMCSampler(
+            seed=seed,
+            scramble=True,
+            warn_independent_sampling=False,
+            independent_sampler=optuna.samplers.RandomSampler(seed=own),
+        ),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

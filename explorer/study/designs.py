@@ -1,7 +1,8 @@
 """The designs of a study, made from its configuration: which ones, their cost, their deviation from the budget."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice, product
@@ -183,14 +184,18 @@ class Draws:
     def candidates(self, scope: Scope) -> Pool:
         """The designs an adaptive search chooses from: all feasible ones, or 100,000 of them drawn uniformly."""
         if scope not in self._pools:
-            self._pools[scope] = self.drawn(scope, CANDIDATES)[0]
+            self._pools[scope] = self.drawn(scope, CANDIDATES, least=1)[0]
         return self._pools[scope]
 
-    def drawn(self, scope: Scope, count: int) -> tuple[Pool, np.random.Generator]:
-        """`count` feasible designs, or all if there are fewer, and the generator for further drawing."""
+    def drawn(self, scope: Scope, count: int, *, least: int | None = None) -> tuple[Pool, np.random.Generator]:
+        """`count` feasible designs, or all if there are fewer, and the generator for further drawing.
+
+        Of a space so large that few of its feasible designs are found, `least` are enough.
+        """
         rng = np.random.default_rng([self.seed, 2])
         try:
-            pool = draw(self.scan(scope), CANDIDATES if scope.bounds else count, rng, self._telling("Drawing designs"))
+            most, tell = CANDIDATES if scope.bounds else count, self._telling("Drawing designs")
+            pool = draw(self.scan(scope), most, rng, tell, least=least)
             return (self._within(scope, pool, count, rng) if scope.bounds else pool), rng
         except InputError:
             raise
@@ -413,10 +418,18 @@ def _listed(scope: Scope) -> tuple[Setting, ...]:
     return _all(scope)
 
 
+def _once(settings: Iterable[Setting]) -> tuple[Setting, ...]:
+    """Without those that are a network which came before: several listed widths may be solved to one."""
+    found = dict[str, Setting]()
+    for one in settings:
+        found.setdefault(one.name, one)
+    return tuple(found.values())
+
+
 def _all(scope: Scope) -> tuple[Setting, ...]:
     try:
         architectures = listed(scope.space, scope.budget, scope.task, tight=scope.tight)
-        settings = tuple(scope.setting(architecture) for architecture in architectures)
+        settings = _once(scope.setting(architecture) for architecture in architectures)
     except ValueError as error:
         raise InputError(f"space: {error}") from None
     _refuse_outside(settings, scope.budget)
@@ -453,7 +466,7 @@ def _within(scope: Scope, space: DesignSpace) -> tuple[Setting, ...]:
     for point, refusal in missed:
         if not kept or any((axis, getattr(point, axis)) not in held for axis in named):
             raise refusal
-    return tuple(kept)
+    return _once(kept)
 
 
 def _ranges(space: DesignSpace) -> list[str]:
@@ -478,14 +491,20 @@ def _chosen(scope: Scope, search: SearchConfig, draws: Draws) -> tuple[Setting, 
     """Settings drawn from the feasible designs before the first run, by a sampler that does not adapt."""
     count = search.designs
     assert count is not None
-    pool, rng = draws.drawn(scope, CANDIDATES if search.sampler == "space_filling" else count)
+    pool, rng = draws.drawn(scope, CANDIDATES if search.sampler == "space_filling" else count, least=count)
     if len(pool) < count:
         raise _too_few(count, len(pool), scope)
     try:
         places = space_filling(pool, count, rng) if search.sampler == "space_filling" else range(count)
-        return tuple(scope.setting(scope.matched(pool.architecture(place))) for place in places)
+        found = tuple(scope.setting(scope.matched(pool.architecture(place))) for place in places)
     except ValueError as error:
         raise InputError(f"space: {error}") from None
+    if twice := [name for name, number in Counter(one.name for one in found).items() if number > 1]:
+        raise InputError(
+            f"budget.match=tight: {twice[0]} is what several of the drawn designs become when their widths are solved; "
+            "leave space.bottleneck_width out, which solves it, or say budget.match=rule"
+        )
+    return found
 
 
 def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> None:

@@ -11,7 +11,9 @@ from scipy import stats
 
 from explorer.analysis.front import hypervolume
 from explorer.analysis.search_history import DRAWS, SearchHistory, _likely, search_history
-from explorer.record.rows import RunRecord
+from explorer.record.records import Record
+from explorer.record.rows import Decision, RunRecord
+from explorer.study.run import BASELINE
 from tests.record.test_records import RECORD
 
 
@@ -32,6 +34,15 @@ def test_the_best_so_far_is_told_by_the_epochs_trained() -> None:
     assert found.epochs == [4, 5, 9, 13]
     assert found.best == [0.3, 0.3, 0.2, 0.2]
     assert (found.stopped, found.tried, found.drawn) == ({1: 1}, 4, None)
+
+
+def test_random_designs_that_a_search_gained_after_it_had_chosen_are_no_part_of_the_comparison() -> None:
+    decisions = tuple(
+        Decision(setting=name, decision="chosen", epochs=0, error=None, by=by)
+        for name, by in (("r", BASELINE), ("s", BASELINE), ("t", "tpe"), ("u", BASELINE), ("v", "tpe"))
+    )
+    assert Record(pd.DataFrame(), pd.DataFrame(), decisions).drawn_late == ["u"]
+    assert Record(pd.DataFrame(), pd.DataFrame(), decisions[:2]).drawn_late == []
 
 
 def test_a_design_counts_when_its_last_seed_is_in() -> None:

@@ -183,6 +183,7 @@ def test_draws_from_a_large_space_are_feasible_and_never_repeated(monkeypatch: p
     monkeypatch.setattr("explorer.design.feasible.MOST_DRAWN", 1 << 20)
     with pytest.raises(ValueError, match=rf"only {len(every)} distinct designs met the budget; ask for fewer"):
         draw(large, len(every) + 1, rng())
+    assert len(draw(large, len(every) + 1, rng(), least=1)) == len(every)  # what was found is enough for a search
 
 
 @pytest.mark.real

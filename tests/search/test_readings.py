@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -19,7 +20,8 @@ from explorer.record import folder as study
 from explorer.record.records import load
 from explorer.report.page_figures import Views
 from explorer.search import coordinator, display, readings
-from explorer.study.job import Answer, EpochDone, Event, Job, Measured, MeasureQuestion, Question, RunDone
+from explorer.search.measuring import Measurer
+from explorer.study.job import Answer, EpochDone, Event, HostReport, Job, Measured, MeasureQuestion, Question, RunDone
 from explorer.study.plan import Plan, plan_of
 from explorer.study.run import EpochResult, Outcome
 from explorer.training.readings import measured
@@ -28,6 +30,7 @@ from explorer.verbs.extend import extend
 from tests.conftest import TINY, only_line
 from tests.report.reading import plain
 from tests.search.test_coordinator import Engine
+from tests.study.test_planning import EXECUTION
 
 EXTENSION = """
 import math
@@ -349,3 +352,19 @@ def test_a_measure_that_nothing_adds_is_refused(
 ) -> None:
     assert main([*TINY, *words]) == 2
     assert why in only_line(capsys, workplace)
+
+
+def test_a_design_that_is_drawn_again_is_not_counted_again_as_measured(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [*SEARCH, written(workplace), "budget=weights:1"]
+    config = read_command(command).study
+    plan = plan_of(config)
+    engine = Measuring(answered)
+    monkeypatch.setattr(readings, "MOST_REFUSED", 3)
+    report = HostReport("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))
+    found = readings.Readings(Measurer(config, report, cast(Any, engine)), EXECUTION, FOLDER, {})
+    monkeypatch.setattr(found, "write", lambda: None)
+    pool = plan.draws.candidates(plan.scope)
+    one = plan.scope.setting(pool.architecture(0))
+    assert not any(found.holds(one) for _ in range(9))

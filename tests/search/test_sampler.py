@@ -311,3 +311,12 @@ def test_the_nearest_free_design_is_taken(seed: int) -> None:
     distance = ((sampler._ranks.coordinates - sampler._ranks.of(wanted)) ** 2).sum(axis=1)
     distance[taken] = np.inf
     assert distance[sampler._nearest(wanted)] == distance.min() < np.inf
+
+
+def test_a_sequence_varies_what_is_no_number_too() -> None:
+    trials = opened(searching("qmc", 12))
+    found = [one.architecture for _ in range(12) if (one := trials.ask())]
+    assert {(one.block, one.shortcut) for one in found} > {("preact", True), ("preact", False)}
+    trials = opened(searching("qmc", 12))
+    again = [one.architecture for _ in range(12) if (one := trials.ask())]
+    assert again == found

@@ -366,3 +366,12 @@ def test_designs_that_cannot_be_asked_for_are_refused(change: str, words: str) -
     with pytest.raises(InputError) as caught:
         plan_of(config(change))
     assert words in str(caught.value)
+
+
+def test_widths_that_are_solved_to_one_network_are_one_setting() -> None:
+    words = ["study.contrast=null", "budget=params_and_macs", "budget.reference=29-4x24d", "space.cardinality=[4]"]
+    words += ["space.bottleneck_width=[22,23,24,25]", "budget.params.tolerance=0.2", "budget.macs.tolerance=0.2"]
+    plan = plan_of(config(*words))
+    assert [one.name for one in plan.settings] == ["29-4x24d"]
+    with pytest.raises(InputError, match="is what several of the drawn designs become when their widths are solved"):
+        plan_of(config(*words, "search=uniform", "search.designs=3"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from explorer.__main__ import main
@@ -168,3 +169,16 @@ def test_the_example_is_trained_exported_and_wanted_again(workplace: Path, capsy
     assert "uses the extension numpy_data.py; say extensions=numpy_data.py" in capsys.readouterr().err
     assert main(["plan", "equal_params", "data.source=stripes", "data=folder"]) == 2
     assert "data.source=stripes: unknown; allowed: digits, hub, " in capsys.readouterr().err
+
+
+def test_parts_that_a_command_chooses_are_other_images_though_the_cache_has_all(add: Callable[..., DataConfig]) -> None:
+    parts = {"train": (GREY, LABELS), "extra": (GREY[::-1].copy(), LABELS), "test": (GREY[:9] // 2, LABELS[:9])}
+    read = {"val_images": 9, "test_images": None}
+    found = load(add(lambda: parts, **read))
+    extra = load(add(lambda: parts, train_part="extra", **read))
+    none = load(add(lambda: parts, test_part="none", val_images=9, test_images=12))
+    assert (len(found.test), len(none.test)) == (9, 12)
+    assert len({one.digest for one in (found, extra, none)}) == 3
+    assert found.train.images is not None
+    assert extra.train.images is not None
+    assert not torch.equal(found.train.images, extra.train.images)

@@ -113,6 +113,10 @@ def test_names_of_others_stay_text_on_the_page_and_in_the_index(record: Record) 
         (["study.contrast.setting=8x14d"], "the numbers of paths (32 against 1 in one, 8 against 1 in two)"),
         (["space.depth=[20]"], "the rest of the shape (29 in one, 20 in two)"),
         (["budget=macs"], "the budget (equal parameters in one, equal multiply-adds in two)"),
+        (
+            ["budget.train=macs"],
+            "the budget (equal parameters in one, equal parameters, equal training compute in",
+        ),
         (["data.name=one"], "are both of Set one; allowed are studies of different data sets"),
     ],
 )

@@ -61,10 +61,19 @@ const page = {
     page.pick(names);
   },
 
+  decoded(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  },
+
   read() {
     const found = /^#designs=(.*)$/.exec(location.hash);
+    if (location.hash && !found) return; // of a link within the page, which picks nothing
     const known = (name) => document.querySelector(`tr[data-setting="${CSS.escape(name)}"]`) !== null;
-    page.picked = new Set(found ? found[1].split(",").filter(Boolean).map(decodeURIComponent).filter(known) : []);
+    page.picked = new Set(found ? found[1].split(",").filter(Boolean).map(page.decoded).filter(known) : []);
     page.tell();
   },
 

@@ -8,7 +8,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from explorer.training.images.source import PARTS, Item, Listing, Listings, part
 
 DEPTHS = (1, 3, 4)  # channels of an array with three dimensions
 _MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}  # of Pillow's images that PNG holds
+_CHOICES = {one.name: one.default for one in fields(DataConfig) if one.name in ("train_part", "val_part", "test_part")}
 Pairs = Iterator[tuple[Any, Any]]
 
 
@@ -53,7 +54,10 @@ def given(config: DataConfig) -> tuple[Listings, list[object]]:
         found[name] = _listing(config, part, seen[part])
     if "train" not in found:
         raise InputError(f"data.train_part={config.train_part}: {config.source} has {', '.join(seen)}")
-    return found, ["given", [[name, part.digest] for name, part in seen.items()]]
+    # Which part is which, where the command says so: else two choices of the same parts would be one set of images.
+    chosen = [getattr(config, name) for name in _CHOICES]
+    parts = [] if chosen == [*_CHOICES.values()] else [chosen]
+    return found, ["given", [[name, part.digest] for name, part in seen.items()], *parts]
 
 
 def _listing(config: DataConfig, part: str, seen: _Seen) -> Listing:
