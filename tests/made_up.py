@@ -201,7 +201,7 @@ def _ended(
         test_images=len(right) if judges else 0,
         message="" if status == "ok" else f"{status.replace('_', ' ')} in epoch 1",
         host="somewhere",
-        filters=() if error is None or status != "ok" else (_filters(run),),
+        filters=(_filters(run),) if error and status == "ok" and config.records_filters else (),
     )
     record = record_of(config, setting, run, outcome, fvcore_macs=setting.cost.macs, finished=FINISHED, start=0)
     return record, curve, outcome

@@ -86,6 +86,9 @@ def test_a_picked_design_stands_out_in_every_view_and_is_in_the_address(browser:
     assert page.evaluate(chosen) == [[], [0, 1], [], [0]]
     faint = "[...document.querySelectorAll('.rowed svg:first-child .row.faint')].map((row) => row.dataset.setting)"
     assert page.evaluate(faint) == ["29-1x64d", "29-1x64d"]
+    page.evaluate("location.hash = '#verdict'")  # as a link within the page
+    page.wait_for_function("location.hash === '#verdict'")
+    assert plain(page.inner_text("#picked")) == "1 design picked"
     again = opened(browser, reports, "#designs=29-32x4d,29-1x64d").page
     assert plain(again.inner_text("#picked")) == "2 designs picked"
     assert again.evaluate(chosen) == [[0, 1], [0, 1], [0], [0]]

@@ -19,6 +19,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.judging import OpenedStudy, open_study
 from explorer.analysis.robustness import Robustness
 from explorer.analysis.sentences import mood, sentence
+from explorer.design.name import display_setting
 from explorer.host.errors import InputError
 from explorer.record.folder import CHECKS, is_stale, runs_digest, stamps_of
 from explorer.report.drawing import draw, entries
@@ -109,6 +110,10 @@ def test_the_guilty_initialisation_is_named_in_verdict_sentence_page_checklist_a
     panel = length_panel(study)
     assert panel is not None
     assert list(panel.marks[-1].x) == [4, 8, 32]  # 4 steps an epoch: one epoch, the declared two, and eight
+    assert finding.comparison is not None
+    gaps = [*finding.comparison.differences.values()]
+    assert panel.marks[-1].y[1] == pytest.approx(-100 * np.mean(gaps))  # above zero is better, as in every table
+    assert panel.y.title == f"Points less than {display_setting(finding.comparison.against)}"
     assert panel.has_band
     for arm in (arm for check in robustness.checks for arm in check.arms):
         assert robustness.named(arm.arm.name).words in text
