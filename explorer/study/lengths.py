@@ -86,7 +86,8 @@ def recipe_of(config: StudyConfig, lengths: Lengths, setting: "Setting") -> Reci
 
 def of_steps(recipe: Recipe, steps: int, images: int) -> Recipe:
     """A recipe with other steps than its own on so many images; the warm-up keeps its share of the run."""
-    warmup = recipe.warmup_epochs * steps / recipe.steps_on(images)
+    own = recipe.steps_on(images)  # none of fewer images than a batch, which no start trains on
+    warmup = recipe.warmup_epochs * steps / own if own else recipe.warmup_epochs
     return replace(recipe, epochs=None, steps=steps, warmup_epochs=warmup)
 
 
