@@ -213,11 +213,7 @@ def find(
         front=front(summaries, cost, images if imported else val_images or 1, float(1 - 1 / runs["classes"].max()))
         if cost and summaries
         else None,
-        search_history=search_history(
-            wanted[~wanted["setting"].isin(late)], [name for name in random or () if name not in late], seeds, cost
-        )
-        if searched
-        else None,
+        search_history=search_history(wanted, random or [], seeds, cost, late=late) if searched else None,
         learning_rate_check=learning_rate_check(every, contrast, margin, alpha, images=val_images)
         if contrast
         else None,

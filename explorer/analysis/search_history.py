@@ -1,6 +1,6 @@
 """The history of a search: its best result against epochs trained, compared with designs drawn at random."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,15 +73,22 @@ class _Design:
 
 
 def search_history(
-    runs: pd.DataFrame, random: list[str], seeds: int, cost: str | None, *, seed: int = 0
+    runs: pd.DataFrame,
+    random: list[str],
+    seeds: int,
+    cost: str | None,
+    *,
+    late: Collection[str] = (),
+    seed: int = 0,
 ) -> SearchHistory | None:
     """The history of a search from its runs in the order they ended; None before the first design has ended.
 
-    `random` names the designs that were drawn at random; `cost` is minimised beside the error, if there is one.
+    `random` names the designs that were drawn at random, of which those that are `late` come from what the search had
+    left over and are not compared with it; `cost` is minimised beside the error, if there is one.
     """
     designs, by_chance = _designs(runs, seeds, cost), set(random)
     searched = [one for name, one in designs.items() if name not in by_chance]
-    drawn = [one for name, one in designs.items() if name in by_chance]
+    drawn = [one for name, one in designs.items() if name in by_chance and name not in late]
     if not searched:
         return None
     best_of = _best_of([*searched, *drawn], runs, is_front=cost is not None)

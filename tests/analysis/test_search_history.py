@@ -43,6 +43,12 @@ def test_random_designs_that_a_search_gained_after_it_had_chosen_are_no_part_of_
     )
     assert Record(pd.DataFrame(), pd.DataFrame(), decisions).drawn_late == ["u"]
     assert Record(pd.DataFrame(), pd.DataFrame(), decisions[:2]).drawn_late == []
+    rows = [row(name, error) for name, error in zip("rstuv", (0.4, 0.5, 0.3, 0.1, 0.2), strict=True)]
+    found = search_history(pd.DataFrame(rows), ["r", "s", "u"], 1, None, late=["u"])
+    assert found is not None
+    assert (found.tried, found.epochs, found.best) == (5, [4, 8], [0.3, 0.2])  # u is tried, and in neither
+    assert found.drawn is not None
+    assert found.drawn.searched == 0.2
 
 
 def test_a_design_counts_when_its_last_seed_is_in() -> None:

@@ -58,7 +58,7 @@ def test_a_search_of_two_objectives_runs_continues_and_shows_its_front(
     assert set(by_setting) == set(load(study_folder("front")).chosen())
     for setting, error, macs in zip(record["setting"], record["val_error"], record["macs"], strict=True):
         assert by_setting[setting] == [error, macs]
-    assert "At equal cost, 9 epochs, the search's front covers" in said
+    assert "At equal cost, 6 epochs, the search's front covers" in said
     page = (workplace / "reports" / "front.html").read_text()
     for words in ('data-figure="front"', 'data-figure="course"', "The front"):
         assert words in page
