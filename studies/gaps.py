@@ -130,19 +130,22 @@ class Gap:
     @property
     def interval(self) -> tuple[float, float]:
         """Ends of the 95 % interval; NaN for one pair, or pairs that do not vary."""
-        spread = stdev(self.differences.values()) if self.n > 1 else 0.0
-        if not spread:
+        if not self._spread:
             return (math.nan, math.nan)
-        half = float(student.ppf(0.975, self.n - 1)) * spread / math.sqrt(self.n)
+        half = float(student.ppf(0.975, self.n - 1)) * self._spread / math.sqrt(self.n)
         return (self.mean - half, self.mean + half)
 
     @property
     def p(self) -> float:
         """Two-sided p of no difference; NaN where the differences do not vary."""
-        spread = stdev(self.differences.values()) if self.n > 1 else 0.0
-        if not spread:
+        if not self._spread:
             return math.nan
-        return float(2 * student.sf(abs(self.mean) / (spread / math.sqrt(self.n)), self.n - 1))
+        return float(2 * student.sf(abs(self.mean) / (self._spread / math.sqrt(self.n)), self.n - 1))
+
+    @property
+    def _spread(self) -> float:
+        """Standard deviation of the differences; 0 for one pair."""
+        return stdev(self.differences.values()) if self.n > 1 else 0.0
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from explorer.study.settings import EngineConfig, StudyConfig
 CHECK = 5.0  # seconds between two queries of the cluster about its jobs
 STILLBORN = 3  # jobs in a row that end before their first message, after which the study stops
 QUEUED = ("PENDING", "REQUEUE", "SPECIAL_EXIT")  # how states begin of jobs that wait, also of those that have begun
+AGAIN = "its job was put into the queue again; another one goes on"
 QUIET = 10.0  # seconds that a job may wait in the queue before that is reported
 # Slurm's reasons with which a job would wait in the queue for ever.
 HOPELESS = {
@@ -208,7 +209,7 @@ class SlurmEngine:
     def _understood(self, one: _Known, message: Any) -> list[Event]:
         match message:
             case Hello(life):
-                again = self._bereaved(one, "its job was put into the queue again; another one goes on")
+                again = self._bereaved(one, AGAIN)
                 one.life, one.is_up, self._stillborn, self._began = life, True, 0, True
                 if self._placement is not None:
                     one.inbox.put(self._placement)
@@ -245,7 +246,7 @@ class SlurmEngine:
                 found += self._understood(one, message)
             if is_gone:
                 one.is_up = one.was_queued = False
-                found += self._bereaved(one, "its job was put into the queue again; another one goes on")
+                found += self._bereaved(one, AGAIN)
                 continue
             self._jobs.remove(one)
             if not one.life:

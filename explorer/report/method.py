@@ -39,10 +39,16 @@ class ChecklistItem:
     words: str
 
 
+def _final_runs(study: OpenedStudy) -> pd.DataFrame | None:
+    """The runs of a search's final round; None before it has a record."""
+    record = study.final.study.record if study.final is not None else None
+    return None if record is None else record.runs
+
+
 def _runs(study: OpenedStudy) -> pd.DataFrame:
     """All runs of a study, those of a search's final round after its own."""
-    final = study.final.study.record if study.final is not None else None
-    return study.record.runs if final is None else pd.concat([study.record.runs, final.runs], ignore_index=True)
+    final = _final_runs(study)
+    return study.record.runs if final is None else pd.concat([study.record.runs, final], ignore_index=True)
 
 
 def _is_complete(study: OpenedStudy) -> bool:
@@ -237,8 +243,8 @@ def _robustness(study: OpenedStudy) -> tuple[Answer, str]:
 
 
 def _failed(study: OpenedStudy) -> tuple[Answer, str]:
-    final = study.final.study.record if study.final is not None else None
-    of_final = _listed(_failures(final.runs)) if final is not None else ""
+    final = _final_runs(study)
+    of_final = _listed(_failures(final)) if final is not None else ""
     parts = [f"{of_final} in the final round, whose means leave them out"] if of_final else []
     if words := _listed(failures(study)):
         chance = "diverged and out-of-memory runs count as chance error, or for nothing where both of a pair did"

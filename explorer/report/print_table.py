@@ -225,7 +225,7 @@ def _contrasts(study: OpenedStudy) -> PrintTable | None:
     finding = study.finding
     pairs = [finding.comparison] if finding.comparison is not None else []
 
-    def judged(verdict: str, n: int) -> str:
+    def judged(verdict: str, n: int = MIN_PAIRS) -> str:
         return "none yet" if not finding.complete else "too few pairs" if n < MIN_PAIRS else verdict
 
     rows = [
@@ -235,7 +235,7 @@ def _contrasts(study: OpenedStudy) -> PrintTable | None:
     ]
     rivals = finding.populations.rivals if finding.populations else []
     rows += [
-        _row("spaces", (one.space, one.against), one.names, one.difference, one.p, judged(one.verdict, MIN_PAIRS))
+        _row("spaces", (one.space, one.against), one.names, one.difference, one.p, judged(one.verdict))
         for one in rivals
     ]
     if not rows:
@@ -289,7 +289,7 @@ def _checks(study: OpenedStudy) -> PrintTable | None:
     arms = [(check.name, arm) for check in found.checks for arm in check.arms]
     gaps: list[tuple[str, str, Estimate, Estimate | None, float, str]]
     gaps = [("", "as declared", declared_gap(finding), None, math.nan, "")]
-    gaps += [(name, arm.arm.name, arm.gap, arm.change, arm.p, arm.word) for name, arm in arms]
+    gaps += [(name, arm.arm.name, claimed(arm.gap), claimed(arm.change), arm.p, arm.word) for name, arm in arms]
     numbers = pd.DataFrame(
         {
             "check": name,

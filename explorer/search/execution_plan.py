@@ -186,9 +186,8 @@ def with_convolutions(measurer: Measurer, execution: Execution, settings: Sequen
             }
         )
         found += measured.convolutions
-    elif unknown:
-        found += [Convolution(shape.key, shape.groups) for shape, _ in unknown]
-    return replace(execution, convolutions=(*execution.convolutions, *found))
+    execution = replace(execution, convolutions=(*execution.convolutions, *found))
+    return natively(execution, settings, measurer.config.data.task)  # what there was no time to measure
 
 
 def natively(execution: Execution, settings: Iterable[Setting], task: Task) -> Execution:

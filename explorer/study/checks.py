@@ -46,6 +46,7 @@ RIVALS = {
 SIXTEEN, SIXTEEN_ARM = "length_16", "length-sixteen"  # the longest arm of the check of length, made only if asked for
 EPOCHS = "epochs"  # the arm of `equal_epochs`, and its study
 ALLOWED = get_args(Check)
+OF_ONE_NORM = ("bottleneck", "preact", "inception")  # blocks whose k x k convolutions keep the number of channels
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)  # multiples of the recipe's learning rate that are tried
 GAINS = (0.25, 0.5, 1.0, 2.0, 4.0)  # multiples of the recipe's gain that are tried
 TUNING_SEEDS = 3
@@ -156,9 +157,6 @@ def arms_of(declared: Declared) -> tuple[CheckArm, ...]:
 def _trains(study: Config) -> str:
     """What a study trains, without its name and its question."""
     return repr(replace(study, name="", study=replace(study.study, question="the same")))
-
-
-OF_ONE_NORM = ("bottleneck", "preact", "inception")  # blocks whose k x k convolutions keep the number of channels
 
 
 def is_asked(arm: CheckArm, asked: Collection[str]) -> bool:

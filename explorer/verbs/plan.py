@@ -96,7 +96,7 @@ class Forecast:
             return self.begun.checks
         return checks_of(study_folder(self.plan.config.name), Declared(self.plan), None)
 
-    @property
+    @cached_property
     def checks_left(self) -> CheckForecast | None:
         """What its robustness checks would train; None if it is not to be checked."""
         return None if self.checks is None else CheckForecast(self.checks, self.times, self.workers)

@@ -1,13 +1,14 @@
 """What the robustness checks of a study would train, and how long that would take; for `explorer plan`."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.analysis.checks import Checks
 from explorer.host.formatting import counted, duration
 from explorer.study.checks import SIXTEEN_ARM, CheckArm, is_asked
 from explorer.study.plan import plan_of
+from explorer.study.settings import StudyConfig
 from explorer.verbs.run_times import RunTimes
 
 
@@ -21,6 +22,7 @@ class CheckForecast:
     checks: Checks
     times: RunTimes
     workers: int
+    _known: dict[str, tuple[int, float]] = field(default_factory=dict)  # by study, which has to be planned
 
     @property
     def wanted(self) -> list[CheckArm]:
@@ -30,12 +32,9 @@ class CheckForecast:
 
     def lines(self) -> list[str]:
         """The checks that are asked for, each with its runs and time, and in another line those that are not."""
-        wanted, asked = self.wanted, self.checks.declared.config.study.robustness
-        others = [
-            arm
-            for arm in self.checks.foreseen
-            if not is_asked(arm, asked) and arm.name != SIXTEEN_ARM and not self._is_made(arm)
-        ]
+        asked, wanted = self.checks.declared.config.study.robustness, self.wanted
+        offered = [arm for arm in self.checks.foreseen if not is_asked(arm, asked) and arm.name != SIXTEEN_ARM]
+        others = [arm for arm in offered if not self._is_made(arm)]
         lines = []
         if wanted:
             together = f"; together {self._cost(wanted)}" if len(_by_check(wanted)) > 1 else ""
@@ -63,19 +62,26 @@ class CheckForecast:
 
     def left(self, arms: list[CheckArm]) -> tuple[int, float | None]:
         """How many runs some arms lack, and the seconds of these with `workers` at once; None if they are unknown."""
-        runs, seconds, known = 0, 0.0, self.checks.studies
+        runs, seconds = 0, 0.0
         for study in {study.name: study for arm in arms for study in arm.studies}.values():
-            begun = known.get(study.name)
+            lacking, own = self._left_of(study)
+            runs, seconds = runs + lacking, seconds + own
+        return runs, None if math.isnan(seconds) else seconds / self.workers
+
+    def _left_of(self, study: StudyConfig) -> tuple[int, float]:
+        """How many runs one study lacks, and the seconds of these one after the other; NaN if they are unknown."""
+        if study.name not in self._known:
+            begun = self.checks.studies.get(study.name)
             plan = begun.plan if begun else plan_of(study)
             lacking = begun.progress.left if begun else plan.runs
-            runs += lacking
-            done = begun.progress.by_setting if begun else {}
+            done, seconds = begun.progress.by_setting if begun else {}, 0.0
             own = {setting: plan.seeds - done.get(setting.name, 0) for setting in plan.settings}
             for setting, number in own.items():
                 one = self.times.seconds(setting, study.recipe)
                 # At other learning rates settings are trained as well, by the same recipe.
                 seconds += math.nan if one is None else one * number * lacking / max(sum(own.values()), 1)
-        return runs, None if math.isnan(seconds) else seconds / self.workers
+            self._known[study.name] = lacking, seconds
+        return self._known[study.name]
 
     def _is_made(self, arm: CheckArm) -> bool:
         """Whether an arm has nothing left to train, or cannot be made."""
