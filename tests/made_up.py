@@ -104,7 +104,7 @@ def made_up_final(
     return made_up(own, end, error=error, images=images, answers=True, **there)  # type: ignore[arg-type]
 
 
-def made_up_checks(config: StudyConfig, *, error: RunError | None = None, most: int = 1000) -> int:
+def made_up_checks(config: StudyConfig, end: End = all_ok, *, error: RunError | None = None, most: int = 1000) -> int:
     """Write the studies of the checks that a made-up study asks for, at most so many, and return their number."""
     folder, done, plan = study_folder(config.name), 0, plan_of(config)
     study = begun_study(folder, plan)
@@ -120,7 +120,7 @@ def made_up_checks(config: StudyConfig, *, error: RunError | None = None, most: 
         left = {one.name: one for arm in arms for one in arm.studies if not checks.studies[one.name].is_finished}
         for own in [*left.values()][: most - done]:
             place, speeds = folder / CHECKS / own.name, study.plan.lengths.speeds
-            made_up(own, error=error, folder=place, precision=own.engine.precision, speeds=speeds)
+            made_up(own, end, error=error, folder=place, precision=own.engine.precision, speeds=speeds)
         if not left:
             break
         done += len(left)

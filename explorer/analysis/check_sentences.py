@@ -104,7 +104,8 @@ def _gap(found: Robustness, arm: JudgedArm) -> str:
     """Which side of an arm is better and by how much, or the gap where that is not known."""
     sides, gap = found.named(arm.arm.name).sides, arm.gap
     if not gap.n or sides is None:
-        return "nothing is known"
+        why = found.caveats.get(arm.arm.name, "")
+        return f"nothing is known{f', since {why}' if why else ''}"
     if not gap.has_interval or gap.low <= 0 <= gap.high:
         return f"the error is {interval_words(gap)}"
     better = display_setting(sides[0 if gap.mean < 0 else 1].setting)

@@ -194,6 +194,7 @@ def robustness_of(finding: Finding, checks: Checks) -> Robustness:
     assert declared is not None
     own = {one.setting: one for one in finding.summaries}
     arms, caveats = list[Arm](), dict[str, str]()
+    worthless = f"of the declared contrast {words}" if (words := _caveat(declared)) else ""
     done = [check for check in RIVALS if _is_done(checks, check)]
     for arm in (arm for arm in checks.arms if arm.check in done and checks.is_finished(arm)):
         assert arm.sides is not None
@@ -201,7 +202,7 @@ def robustness_of(finding: Finding, checks: Checks) -> Robustness:
             checks.studies[side.study].summary(side.setting) if side.study else own[side.setting] for side in arm.sides
         )
         found = compare(first, second, declared.margin, images=finding.images)
-        if caveat := _caveat(found):
+        if caveat := _caveat(found) or worthless:
             caveats[arm.name] = caveat
         arms.append(Arm(arm.check, arm.name, {} if caveat else found.differences, arm.main))
     far, undone = dict[str, int](), dict[str, str]()
@@ -244,7 +245,11 @@ def _is_done(checks: Checks, check: str) -> bool:
 
 
 def _caveat(found: Comparison) -> str:
-    """Why the errors of an arm decide nothing; "" if they do."""
+    """Why the errors of two settings can neither hold nor explain; "" if they can.
+
+    A run that counts as chance is a rule of verdicts and no measurement: a gap to it is as large as chance is far.
+    """
     if found.guesses:
         return "neither network has learned more than guessing"
-    return "what fails more often cannot beat its rival" if found.held_back else ""
+    failed = sum(found.failed)
+    return f"{failed} of {2 * found.difference.n} runs failed, which measures nothing" if failed else ""

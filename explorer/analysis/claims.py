@@ -11,15 +11,14 @@ from explorer.analysis.intervals import Estimate, estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.paired import Comparison
 from explorer.analysis.pooling import Pooled, pooled
-from explorer.analysis.summary import SettingSummary
+from explorer.analysis.published_runs import data_key
+from explorer.analysis.summary import MIN_PAIRS, SettingSummary
 from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
 from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted
 from explorer.study.settings import TRAINED
-
-LEAST_PAIRS = 2  # fewest pairs of seeds of a study: one has no standard error
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,16 @@ class Claim:
     under: str
 
     def is_of_images_of(self, other: "Claim") -> bool:
-        """Whether two claims are of the same images, so that they are not two data sets."""
-        return self.data_hash == other.data_hash or self.data_name == other.data_name
+        """Whether two claims are of the same images, so that they are not two data sets.
+
+        Copies of a set are named after it (`cifar10_jpeg`, `imagenet_32`) and have other pixels, thus another hash.
+        """
+        return self.data_hash == other.data_hash or _original(self.data_name) == _original(other.data_name)
+
+
+def _original(name: str) -> str:
+    """The data set of which the one of this name holds the images, in whatever size or format."""
+    return data_key(name) or ("imagenet" if name.startswith("imagenet_") else name)
 
 
 def claim_of(study: OpenedStudy) -> Claim:
@@ -197,11 +204,13 @@ def _refuse_unfit(study: OpenedStudy) -> None:
             f"studies: in {name} runs of the contrast failed, which count as chance and are no measurement; allowed "
             "are studies whose contrast came through"
         )
-    if found.difference.n < LEAST_PAIRS or not found.difference.has_interval:
+    if found.difference.n < MIN_PAIRS:  # of fewer, intervals over studies cover less than they say
         raise InputError(
-            f"studies: {name} has {counted(found.difference.n, 'pair')} of seeds and no standard error; give it more "
-            "seeds with search.seeds"
+            f"studies: {name} has {counted(found.difference.n, 'pair')} of seeds; allowed: {MIN_PAIRS} or more, which "
+            "search.seeds gives it"
         )
+    if not found.difference.has_interval:
+        raise InputError(f"studies: in {name} the difference does not vary, so it has no standard error; leave it out")
 
 
 def _gap(study: OpenedStudy) -> tuple[Estimate, float, bool]:

@@ -217,9 +217,9 @@ def one_sided(first: Rights, second: Rights, least: int, most: int) -> tuple[One
     rights = [own.sum(axis=0, dtype=np.int64) for own in (first, second)]
     agreed = (first & second).sum(axis=0, dtype=np.int64)
     expected = _expected(agreed, (first ^ second).sum(axis=0, dtype=np.int64), least, most)
-    counts = _exchanged(first, second, agreed, least, most)
+    exchanged = _exchanged(first, second, agreed, least, most)
     found = []
-    for one, other in (rights, rights[::-1]):
+    for (one, other), counts in zip((rights, rights[::-1]), exchanged, strict=True):
         places = np.flatnonzero((one >= least) & (other <= most))
         order = places[np.argsort(-(one - other)[places], kind="stable")]
         p = float((counts >= len(places)).mean())
@@ -244,10 +244,12 @@ def _expected(agreed: npt.NDArray[np.int64], split: npt.NDArray[np.int64], least
 
 def _exchanged(
     first: Rights, second: Rights, agreed: npt.NDArray[np.int64], least: int, most: int
-) -> npt.NDArray[np.int64]:
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The number of images one-sided for the first setting, after each exchange of the two runs within seeds.
 
-    It is the number for the second setting after the opposite exchange, so that both have the same distribution.
+    It is the number for the second setting after the opposite exchange, so that both have the same distribution, which
+    is given for either: where exchanges are drawn, the record is among those of the first as no exchange, and among
+    those of the second as the exchange in every seed.
     """
     seeds, split = len(first), (first ^ second).sum(axis=0, dtype=np.int64)
     able = (agreed <= most) & (agreed + split >= least)
@@ -257,12 +259,14 @@ def _exchanged(
         signs = np.array([*product((1, -1), repeat=seeds)], np.float32)
     else:
         drawn = np.random.default_rng(0).integers(0, 2, (DRAWN, seeds))
-        signs = np.concatenate([np.ones((1, seeds)), 1.0 - 2.0 * drawn]).astype(np.float32)
+        none = np.ones((1, seeds))
+        signs = np.concatenate([none, 1.0 - 2.0 * drawn, -none]).astype(np.float32)
     step, counts = max(1, 64 * AT_ONCE // max(1, len(gap))), []
     for start in range(0, len(signs), step):
         hits = (split + (gap @ signs[start : start + step].T).astype(np.int64)) // 2
         counts.append(((agreed + hits >= least) & (agreed + split - hits <= most)).sum(axis=0))
-    return np.concatenate(counts)
+    found = np.concatenate(counts)
+    return (found, found) if seeds <= EXACT_SEEDS else (found[:-1], found[1:])
 
 
 def _apart(rights: Rights) -> Floats:

@@ -26,8 +26,8 @@ class Beside:
     verdict     "inconclusive" also with so few pairs, if the better one failed more often than the other, or if neither
                 has learned more than guessing
     family      number of comparisons that were corrected for
-    needed      number of pairs of seeds that find a difference of the margin on these test images with 80 % power; None
-                without a margin or spread
+    needed      number of pairs of seeds that find a difference of the margin with 80 % power on as many test images;
+                None without a margin or spread
     failed      for each of the two, the number of runs that did not come through
     guesses     whether neither has learned more than guessing
     """
@@ -164,7 +164,9 @@ def compared(
         by_seed = np.array(
             [float(theirs[seed].mean() - own[seed].mean()) for seed in sorted(own.keys() & theirs.keys())]
         )
-        needed = None if margin is None or one.is_too_few else pairs_needed(by_seed, margin, ALPHA / family)
+        needed = None
+        if margin is not None and not one.is_too_few:
+            needed = pairs_needed(by_seed, margin, ALPHA / family, numbers.floor)
         judged.append(replace(one, needed=needed))
     return tuple(judged)
 
@@ -175,6 +177,10 @@ def _without_few(found: Apart) -> Apart:
         return found
     alone = replace(found.difference, low=float("nan"), high=float("nan"))
     return Apart(alone, alone, float("nan"))
+
+
+def _widest(found: Estimate) -> float:
+    return max(abs(found.low), abs(found.high))
 
 
 def _judged(
@@ -195,7 +201,7 @@ def _judged(
         better, worse = failed if is_better else failed[::-1]
         if better <= worse:
             verdict = "beats" if is_better else "loses to"
-    elif not guesses and margin is not None and max(abs(found.narrow.low), abs(found.narrow.high)) < margin:
+    elif not guesses and not any(failed) and margin is not None and _widest(found.narrow) < margin:
         verdict = "equivalent"
     return Beside(
         first.setting, other.setting, found.difference, found.narrow, p, verdict, margin, family, failed, guesses

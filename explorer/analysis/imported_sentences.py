@@ -23,17 +23,12 @@ def imported_sentence(finding: Finding, found: ImportedFinding) -> str:
     words = (
         f"Imported results of {designs}, {each}: the lowest {error} is {percent(best.estimate.mean)}, of {best.display}"
     )
-    if finding.measure == "test_error" and by_validation_is_other(finding):
+    if finding.measure == "test_error" and best.is_chosen:
         words = (
             f"Imported results of {designs}, {each}: the design with the lowest validation error, {best.display}, has "
             f"a {error} of {percent(best.estimate.mean)}"
         )
     return f"{words}.{_front(finding, error)}"
-
-
-def by_validation_is_other(finding: Finding) -> bool:
-    """Whether validation errors are known, which then choose the design that is named."""
-    return any(one.validation == one.validation for one in finding.summaries)
 
 
 def _front(finding: Finding, error: str) -> str:

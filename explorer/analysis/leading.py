@@ -32,7 +32,7 @@ class Leading:
     @property
     def is_by_validation(self) -> bool:
         """Whether a validation error chose it, and not the error that is told of it."""
-        return not math.isnan(self.best.validation)
+        return self.best.is_chosen
 
     @property
     def p(self) -> float:
@@ -45,7 +45,7 @@ def leading(summaries: Sequence[SettingSummary], images: int | None = None) -> L
 
     `images` is the number of images on which errors were measured, if it is known.
     """
-    ranked = sorted((one for one in summaries if one.came_through), key=by_validation)
+    ranked = by_validation(summaries)
     if not ranked:
         return None
     pairs = len(ranked) * (len(ranked) - 1) // 2

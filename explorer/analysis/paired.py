@@ -45,7 +45,7 @@ class Comparison:
     needed       number of pairs that detect a difference of the margin with 80 % power, with the standard deviation at
                  the upper end of its one-sided 80 % interval; None without a margin or spread
     unpaired     seeds that only one of the two has; they are not used
-    failed       for each setting, the number of runs that count as chance
+    failed       for each setting, the number of runs that count as chance, and `as_chance` the seeds of all these pairs
     lost         number of pairs of which both runs failed
     statuses     statuses of the runs that failed, those of lost pairs included
     chance       the error of guessing
@@ -68,6 +68,7 @@ class Comparison:
     flip_p: float | None
     needed: int | None
     failed: tuple[int, int]
+    as_chance: frozenset[int]
     lost: int
     statuses: frozenset[str]
     chance: float
@@ -148,6 +149,7 @@ def compare(
         flip_p=_flip_p(apart, alpha),
         needed=None if margin is None or any(failed) else pairs_needed(apart, margin, alpha),
         failed=failed,
+        as_chance=frozenset(shared) & (setting.failed.keys() | against.failed.keys()),
         lost=len(both) - len(shared),
         statuses=frozenset(one.failed[seed] for one in (setting, against) for seed in both if seed in one.failed),
         chance=setting.chance,
@@ -187,11 +189,14 @@ def paired_p(differences: npt.NDArray[np.float64]) -> float:
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
-def pairs_needed(differences: npt.NDArray[np.float64], margin: float, alpha: float = ALPHA) -> int | None:
+def pairs_needed(
+    differences: npt.NDArray[np.float64], margin: float, alpha: float = ALPHA, floor: float = 0.0
+) -> int | None:
     """Pairs that a paired t test needs to detect a difference of the margin with 80 % power; None without any spread.
 
     One more than `MOST_PAIRS` stands for any number beyond these.
     The standard deviation is taken at the upper end of its one-sided 80 % interval: that of few seeds is often too low.
+    `floor` is the part of the standard error that more pairs do not lower, as that of the test images.
     """
     n = len(differences)
     if n < 2 or np.ptp(differences) < ROUNDING:
@@ -200,16 +205,16 @@ def pairs_needed(differences: npt.NDArray[np.float64], margin: float, alpha: flo
     low, high = 2, MOST_PAIRS + 1
     while low < high:
         middle = (low + high) // 2
-        if _power(margin / spread, middle, alpha) < POWER:
+        if _power(margin / math.hypot(spread / math.sqrt(middle), floor), middle, alpha) < POWER:
             low = middle + 1
         else:
             high = middle
     return max(low, MIN_PAIRS)
 
 
-def _power(effect: float, n: int, alpha: float) -> float:
-    """Power of a two-sided paired t test with `n` pairs; `effect` is the mean in standard deviations."""
-    bound, shift = stats.t.ppf(1 - alpha / 2, n - 1), effect * math.sqrt(n)
+def _power(shift: float, n: int, alpha: float) -> float:
+    """Power of a two-sided paired t test with `n` pairs; `shift` is the mean in standard errors."""
+    bound = stats.t.ppf(1 - alpha / 2, n - 1)
     # For extreme arguments scipy's noncentral t gives NaN; the normal distribution is as good there.
     upper = float(stats.nct.sf(bound, n - 1, shift))
     return upper if upper == upper else float(stats.norm.sf(bound - shift))

@@ -369,11 +369,11 @@ def _best_values(designs: list[SettingSummary]) -> list[BestValue]:
     Designs of which every run failed are left out, since a quarter of only these would have no best one. Fewer than
     eight designs give no value: a quarter of them leaves nothing to choose from.
     """
-    known = [one for one in designs if one.came_through]
+    known = by_validation(designs)
     if len(known) < LEAST_DESIGNS:
         return []
     shapes = [one.design[0] for one in known]
-    errors = np.array([by_validation(one) for one in known])
+    errors = np.array([one.choosing for one in known])
     axes = {axis.name: [axis.of(shape) for shape in shapes] for axis in SHOWN}
     return [best_value(axis, values, errors) for axis, values in axes.items() if len(set(values)) > 1]
 

@@ -85,10 +85,19 @@ def judge(
         main = sum(one.main for one in arms if one.check == arm.check)
         found.setdefault(arm.check, []).append((arm, changes, _change_p(changes) * main))
     smallest = [min((p for arm, _, p in own if arm.main and p == p), default=np.nan) for own in found.values()]
-    judged = []
+    checks, judged = sum(p == p for p in smallest), []
     for (check, own), family in zip(found.items(), holm_adjusted(smallest), strict=True):
+        main = sum(arm.main for arm, *_ in own)
         its = tuple(
-            _judged(arm, changes, max(p, family) if arm.main and p == p else p, declared, side, alpha)
+            _judged(
+                arm,
+                changes,
+                max(p, family) if arm.main and p == p else p,
+                declared,
+                side,
+                alpha,
+                alpha / (main * max(1, checks)) if arm.main else alpha,
+            )
             for arm, changes, p in own
         )
         words = {one.word for one in its if one.arm.main}
@@ -109,7 +118,10 @@ def _change_p(changes: Floats) -> float:
     return math.nan if not len(changes) or np.abs(changes).max() < ROUNDING else paired_p(changes)
 
 
-def _judged(arm: Arm, changes: Floats, p: float, declared: Mapping[int, float], side: float, alpha: float) -> JudgedArm:
+def _judged(
+    arm: Arm, changes: Floats, p: float, declared: Mapping[int, float], side: float, alpha: float, corrected: float
+) -> JudgedArm:
+    """`corrected` is the level of one change among all, at which the number of pairs that would tell is planned."""
     gap = estimate([*arm.gaps.values()], 1 - alpha, within=DIFFERENCES)
     change = estimate(changes, 1 - alpha)
     word: Word = "cannot tell"
@@ -119,7 +131,7 @@ def _judged(arm: Arm, changes: Floats, p: float, declared: Mapping[int, float], 
         word = "explains"
     needed = None
     if word == "cannot tell" and side:
-        needed = pairs_needed(changes, side * float(np.mean([*declared.values()])), alpha)
+        needed = pairs_needed(changes, side * float(np.mean([*declared.values()])), corrected)
     return JudgedArm(arm, gap, change, min(p, 1.0) if p == p else p, word, needed)
 
 

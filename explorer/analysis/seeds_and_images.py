@@ -33,7 +33,7 @@ def with_images(
     apart = _apart(setting, against)
     if apart is None or min(apart.shape) < 2:
         return None
-    mean, deviation = _crossed(apart)
+    mean, deviation, _ = _crossed(apart)
     return t_interval(len(apart), mean, deviation, len(apart) - 1, confidence, within=DIFFERENCES)
 
 
@@ -60,11 +60,15 @@ def error_with_images(right: Mapping[int, Right], confidence: float = CONFIDENCE
 
 
 class Apart(NamedTuple):
-    """The difference of two errors over seeds and test images, its interval, a narrower one, and p; see `apart`."""
+    """The difference of two errors over seeds and test images, its interval, a narrower one, and p; see `apart`.
+
+    `floor` is the standard error that is left with any number of seeds, that of the test images.
+    """
 
     difference: Estimate
     narrow: Estimate
     p: float
+    floor: float = 0.0
 
 
 def apart(setting: Mapping[int, Right], against: Mapping[int, Right], alpha: float) -> Apart:
@@ -84,7 +88,7 @@ def apart(setting: Mapping[int, Right], against: Mapping[int, Right], alpha: flo
     if min(found.shape) < 2:
         alone = Estimate(seeds, mean, math.nan, math.nan)
         return Apart(alone, alone, math.nan)
-    deviation = _crossed(found)[1]
+    _, deviation, floor = _crossed(found)
     if not deviation > 0:
         (low, high), p = _bonett_price(found, alpha)
         narrow, _ = _bonett_price(found, 2 * alpha)
@@ -94,7 +98,7 @@ def apart(setting: Mapping[int, Right], against: Mapping[int, Right], alpha: flo
     )
     (low, high), _ = _bonett_price(found, 2 * alpha)
     narrow_one = Estimate(seeds, mean, min(low, narrow_one.low), max(high, narrow_one.high))
-    return Apart(difference, narrow_one, float(2 * stats.t.sf(abs(mean) / deviation, seeds - 1)))
+    return Apart(difference, narrow_one, float(2 * stats.t.sf(abs(mean) / deviation, seeds - 1)), floor)
 
 
 def clopper_pearson(wrong: float, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -130,8 +134,11 @@ def _apart(setting: Mapping[int, Right], against: Mapping[int, Right]) -> Signs 
     return np.stack([against[one].astype(np.int8) - setting[one].astype(np.int8) for one in shared])
 
 
-def _crossed(values: Signs) -> tuple[float, float]:
-    """The mean of values `(seeds, images)` and its standard error, where both are random and crossed."""
+def _crossed(values: Signs) -> tuple[float, float, float]:
+    """The mean of values `(seeds, images)`, its standard error, where both are random and crossed, and that of images.
+
+    The last does not fall with more seeds: it is the standard error with any number of them.
+    """
     seeds, images = values.shape
     mean = int(values.sum(dtype=np.int64)) / values.size
     by_seed = float(((values.mean(axis=1) - mean) ** 2).sum()) * images
@@ -139,5 +146,5 @@ def _crossed(values: Signs) -> tuple[float, float]:
     whole = float(np.count_nonzero(values)) - values.size * mean**2
     residual = max(0.0, whole - by_seed - by_image) / ((seeds - 1) * (images - 1))
     of_seeds, of_images = by_seed / (seeds - 1), by_image / (images - 1)
-    variance = max(of_seeds, of_seeds + of_images - residual) / values.size
-    return mean, float(variance**0.5)
+    alone = max(0.0, of_images - residual) / values.size
+    return mean, math.sqrt(of_seeds / values.size + alone), math.sqrt(alone)

@@ -71,9 +71,7 @@ def _sentence(finding: Finding) -> str:
         return _search_sentence(finding)
     if finding.comparison is not None:
         found = finding.comparison
-        names = (display_setting(found.setting), display_setting(found.against))
-        words = _joined(learned_words(found, names), _both_verdicts(finding, found), failed_words(found, names))
-        return _joined(words, KNOWN_BEFORE if finding.imported else "")
+        return _joined(_both_verdicts(finding, found), KNOWN_BEFORE if finding.imported else "")
     if finding.has_contrast:
         return "No verdict yet: the declared contrast has no pair of finished runs."
     why = "The study declares no contrast"
@@ -152,14 +150,20 @@ def _beside_next(found: Leading, beside: Comparison) -> str:
 
 def _both_verdicts(finding: Finding, found: Comparison) -> str:
     """The verdict; at equal training compute or time that, and what it is at equal epochs."""
-    first = _verdict_sentence(finding, found)
+    first = _with_caveats(finding, found)
     if not finding.trained:
         return first
     first = f"At equal {finding.trained}: {first}"
     if finding.equal_epochs is None:
         return f"{first} At equal epochs: not trained yet." if finding.complete else first
     alone = replace(finding, comparison=finding.equal_epochs, with_images=None, robustness=None)
-    return f"{first} At equal epochs: {_verdict_sentence(alone, finding.equal_epochs)}"
+    return f"{first} At equal epochs: {_with_caveats(alone, finding.equal_epochs)}"
+
+
+def _with_caveats(finding: Finding, found: Comparison) -> str:
+    """A verdict between what it is worth: before it that a network guesses, after it which runs count as chance."""
+    names = (display_setting(found.setting), display_setting(found.against))
+    return _joined(learned_words(found, names), _verdict_sentence(finding, found), failed_words(found, names))
 
 
 def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
@@ -559,10 +563,12 @@ def _would_decide(found: FinalRound) -> str:
         return "More seeds (search.final_seeds) or more test images may decide."
     if needed <= found.seeds:
         return "More test images may decide."
+    find = f"a difference of {margin * 100:.2f} points on as many test images with 80 % power"
+    if needed > MOST_PAIRS:
+        return f"No number of seeds would find {find}; more test images may."
     return (
-        f"To find a difference of {margin * 100:.2f} points on these test images with 80 % power, "
-        f"{pairs_in_words(needed)} seeds each would be needed (search.final_seeds, now {found.seeds}), if seeds vary "
-        "as much as these few may hide; more test images make them vary less."
+        f"To find {find}, {pairs_in_words(needed)} seeds each would be needed (search.final_seeds, now {found.seeds}), "
+        "if seeds vary as much as these few may hide; more test images make them vary less."
     )
 
 

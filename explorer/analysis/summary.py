@@ -78,6 +78,16 @@ class SettingSummary:
         """Whether any run came through: only then does the setting have a measured error."""
         return len(self.failed) < len(self.errors)
 
+    @property
+    def is_chosen(self) -> bool:
+        """Whether its validation error is known, so that it can be chosen by that."""
+        return not math.isnan(self.validation)
+
+    @property
+    def choosing(self) -> float:
+        """The error by which it is chosen: its mean validation error, or the judged error if that is not known."""
+        return self.validation if self.is_chosen else self.estimate.mean
+
     def value(self, measure: str) -> float:
         """What it costs by a measure."""
         return float(self.added[measure] if measure in self.added else getattr(self, measure))
@@ -92,12 +102,18 @@ def lowest(summaries: Iterable[SettingSummary]) -> SettingSummary | None:
 
     Validation images choose and test images report: the lowest test error of several would be biased downwards.
     """
-    return min((one for one in summaries if one.came_through), key=by_validation, default=None)
+    return next(iter(by_validation(summaries)), None)
 
 
-def by_validation(one: SettingSummary) -> float:
-    """The error by which a setting is chosen: its mean validation error, or the judged error if that is not known."""
-    return one.estimate.mean if math.isnan(one.validation) else one.validation
+def by_validation(summaries: Iterable[SettingSummary]) -> list[SettingSummary]:
+    """The settings with a completed run, the one with the lowest mean validation error first.
+
+    Those whose validation error is not known are left out, since an error of other images does not compare with it. If
+    none is known, as of imported results, all are there by the judged error.
+    """
+    known = [one for one in summaries if one.came_through]
+    chosen = [one for one in known if one.is_chosen]
+    return sorted(chosen or known, key=lambda one: one.choosing)
 
 
 def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from explorer.study.settings import DataConfig
 from explorer.training.homes import HOMES
 from explorer.training.sources import decisive_sources
 
-LIBRARIES = ("torch", "numpy", "fvcore")  # whose versions are compared before anything starts
+LIBRARIES = ("torch", "numpy", "fvcore")  # whose versions results depend on
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def unfit(planned: HostReport, job: Job, engine: LocalEngine) -> str:
     pairs = {
         "device": (planned.device_name, there.device_name),
         "images": (planned.data_hash, there.data_hash),
-        "torch": (planned.versions["torch"], there.versions["torch"]),
+        **{name: (planned.versions.get(name), there.versions.get(name)) for name in LIBRARIES},
         "sources": (planned.sources, there.sources),
     }
     for name, (then, now) in pairs.items():

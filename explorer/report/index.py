@@ -200,7 +200,7 @@ def best_of(finding: Finding) -> Best | None:
     count, found = len(finding.summaries), claimed(best.estimate)
     what = ("mean " if found.n > 1 else "") + ERROR_NAMES[finding.measure]
     searched = finding.measure == "val_error" and finding.imported is None
-    lowest_of = searched or finding.imported is not None
+    lowest_of = finding.measure == "val_error" or not best.is_chosen
     chosen = f"Lowest {what}" if lowest_of else f"{what} of the best by validation"
     label = f"{chosen if count > 1 else what}{'' if finding.complete else ' so far'}"
     caution = ""

@@ -241,9 +241,9 @@ def _ends(study: OpenedStudy) -> list[tuple[SettingSummary, str]]:
         roles = ("lowest error of the front", "cheapest of the front")
         found = [(by_name[name], role) for name, role in zip(names, roles, strict=False) if name in by_name]
         return found[: len(set(names))]
-    ranked = sorted(measured, key=by_validation)
+    ranked = by_validation(measured)
     error = "validation error" if finding.measure == "val_error" else "error on validation images"
-    if finding.imported is not None:
+    if finding.imported is not None and not (ranked and ranked[0].is_chosen):
         error = ERROR_NAMES[finding.measure]
     found = [
         (one, f"{word} {error}") for one, word in zip(ranked[:1] + ranked[1:][-1:], ("lowest", "highest"), strict=False)
@@ -297,7 +297,7 @@ def _of_contrast(picture: VerdictPicture, study: OpenedStudy, declared: Comparis
     ]
     if finding.equal_epochs is not None:
         second = _of_pair(finding.equal_epochs, known, finding, "epochs")
-        rows.append(replace(second, label=f"{second.label}, at equal epochs", caveat=""))
+        rows.append(replace(second, label=f"{second.label}, at equal epochs"))
     if (checks := finding.robustness) is not None and checks.is_begun:
         rows += [_of_arm(checks, arm) for check in checks.checks for arm in check.arms]
     beside = claims_beside(study)
@@ -336,15 +336,14 @@ def _drawn_words(drawn: int, of: int, intervals: str) -> str:
 
 def _of_pair(found: Comparison, known: Mapping[str, SettingSummary], finding: Finding, kind: Kind) -> Effect:
     first, second = known[found.setting], known[found.against]
-    failed = [seed for seed in found.differences if seed in first.failed or seed in second.failed]
     names = first.display, second.display
     few = found.difference.n < MIN_PAIRS
     row = _effect(
         first.display,
         found.difference,
         kind,
-        [value for seed, value in found.differences.items() if seed not in failed],
-        chance=tuple(-100 * found.differences[seed] for seed in failed),
+        [value for seed, value in found.differences.items() if seed not in found.as_chance],
+        chance=tuple(-100 * value for seed, value in found.differences.items() if seed in found.as_chance),
         p="" if few else p_value(found.p),
         verdict="none yet" if not finding.complete else "too few pairs" if few else found.verdict,
         caveat=f"{learned_words(found, names)} {failed_words(found, names)}".strip(),

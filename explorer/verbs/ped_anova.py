@@ -17,7 +17,7 @@ def ped_anova(study: OpenedStudy) -> dict[str, float] | None:
     The best are chosen by validation error. None for too few designs, or if no fit of their axes is shown either: then
     Optuna is not loaded.
     """
-    known = [one for one in study.finding.summaries if one.came_through]
+    known = by_validation(study.finding.summaries)
     if len(known) < LEAST_DESIGNS or (effects := axis_effects(known)) is None:
         return None
     import optuna
@@ -32,7 +32,7 @@ def ped_anova(study: OpenedStudy) -> dict[str, float] | None:
             optuna.trial.create_trial(
                 params={axis: values[number] for axis, values in places.items()},
                 distributions=dict(ranges),
-                value=by_validation(one),
+                value=one.choosing,
             )
             for number, one in enumerate(known)
         )

@@ -69,11 +69,10 @@ def carry_out(config: PredictConfig, console: Console) -> Result:
     data, missing = (None, "") if recorded else images_of(run, "cpu")
     needs = preprocessing_of_run(run, data, missing)
     is_table = config.to is not None or STDIN in config.images or any(Path(one).is_dir() for one in config.images)
-    tells = beside if as_json or is_table else console
     for one in closed:
-        tells.print(f"{one_line(one.path)}: cannot be used: {one.problem}", **PLAIN)
+        beside.print(f"{one_line(one.path)}: cannot be used: {one.problem}", **PLAIN)
     if not is_table:
-        say_if_unfinished(run, tells)
+        say_if_unfinished(run, console)
     result = Result(lambda: _items(images(), needs, closed))
 
     def images() -> Iterator[_Found]:
@@ -82,10 +81,10 @@ def carry_out(config: PredictConfig, console: Console) -> Result:
             yield told
             if told.problem:
                 unread += 1
-                tells.print(f"{one_line(told.path)}: cannot be used: {told.problem}", **PLAIN)
+                beside.print(f"{one_line(told.path)}: cannot be used: {told.problem}", **PLAIN)
         read, lost = len(paths) - unread, unread + len(closed)
         if lost and read + lost > 1:
-            tells.print(f"{lost:,} of {read + lost:,} cannot be used", **PLAIN)
+            beside.print(f"{lost:,} of {read + lost:,} cannot be used", **PLAIN)
         result.code = 1 if lost else 0
 
     if as_json:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from explorer.analysis.disagreement import DRAWN, disagreement
+from explorer.analysis.disagreement import DRAWN, disagreement, one_sided
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.seeds_and_images import apart
 
@@ -116,6 +116,18 @@ def test_one_sided_images_are_held_against_every_exchange_of_runs_within_seeds()
     assert found.setting is not None
     assert {0, 1, 2} <= {*found.setting.images}
     assert found.setting.right[0] == (5, 0)
+
+
+def test_with_many_seeds_the_record_is_among_the_drawn_exchanges_whichever_setting_is_named_first() -> None:
+    rng = np.random.default_rng(5)
+    first, second = (rng.random((14, 40)) < 0.9 for _ in range(2))
+    second[:, :12] &= ~first[:, :12]  # never both: the most extreme of all exchanges
+    first[:, :12], second[:, :12] = False, True
+    sides = one_sided(first, second, 13, 1), one_sided(second, first, 13, 1)[::-1]
+    for setting, against in sides:
+        assert len(against.images) == 12
+        assert 1 / (DRAWN + 1) <= against.p < 0.001 < setting.p
+    assert [one.images for one in sides[0]] == [one.images for one in sides[1]]
 
 
 @pytest.mark.parametrize(("seeds", "least", "most"), [(5, 5, 0), (9, 9, 0), (10, 9, 1), (11, 10, 1), (20, 18, 2)])

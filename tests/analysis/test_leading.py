@@ -8,6 +8,7 @@ import pytest
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA, paired_p
 from explorer.analysis.sentences import mood, sentence
+from explorer.analysis.summary import by_validation, summarise
 from explorer.report.short_title import short_title
 from tests.analysis.test_statistics import R, X, frame
 
@@ -55,6 +56,16 @@ def test_what_the_test_says_against_the_choice_is_said() -> None:
     assert "ResNet-29 (1x64d) has the lowest validation error, 3.00 %; its test error is 10.00 %" in words
     assert "4.00 points higher than that of ResNeXt-29 (32x4d)" in words
     assert "so on the test images it is worse than the next" in words
+
+
+def test_errors_of_validation_and_test_are_never_ranked_together() -> None:
+    table = frame({R: [0.07], X: [0.09], THIRD: [0.06]})
+    table["val_error"] = [0.08, 0.075, math.nan]  # of the third only a test error is known
+    assert [one.setting for one in by_validation(summarise(table, [R, X, THIRD]))] == [X, R]
+    words = sentence(find(table, [R, X, THIRD], None, seeds=1))
+    assert "ResNeXt-29 (32x4d) has the lowest validation error, 7.50 %" in words
+    table["val_error"] = math.nan
+    assert [one.setting for one in by_validation(summarise(table, [R, X, THIRD]))] == [THIRD, R, X]
 
 
 def test_an_open_difference_few_seeds_and_one_setting_claim_nothing() -> None:

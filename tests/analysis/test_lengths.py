@@ -212,6 +212,23 @@ def test_a_study_at_equal_time_has_two_verdicts(both: StudyConfig) -> None:
     assert {*zip(runs["setting"], runs["epochs"], strict=True)} == {("29-1x64d", 7), ("29-32x4d", 6)}
 
 
+def test_each_verdict_is_told_with_its_own_failed_and_guessing_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = read_command(["study=equal_time", "search.seeds=6"]).study
+    speeds = {"29-1x64d": Speed(90, 100, 110, 30), "29-32x4d": Speed(70, 75, 80, 30)}
+    made_up(config, error=gap_by_length, speeds=speeds, images=(400, 40, 96))
+    made_up_checks(config, lambda setting, seed: "out_of_memory" if seed == 3 else "ok", error=gap_by_length)
+    study = open_study(Path("studies/equal_time"))
+    first, second = sentence(study.finding).split(" At equal epochs: ")
+    assert "memory" not in first
+    assert second.endswith("1 of 6 runs of ResNeXt-29 (32x4d) ran out of memory and counts as chance (90.00 %).")
+    picture = verdict_picture(study)
+    assert picture is not None
+    assert [(one.caveat != "", len(one.chance)) for one in picture.effects[:2]] == [(False, 0), (True, 1)]
+
+
 def test_checks_of_a_study_at_equal_time_train_as_long_by_the_same_speeds(both: StudyConfig) -> None:
     study = begun_study(Path("studies/equal_time"), plan_of(both))
     assert study is not None

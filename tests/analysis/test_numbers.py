@@ -9,7 +9,7 @@ from scipy import stats
 from benchmarks.equivalence import equivalence
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import estimate, estimates
-from explorer.analysis.paired import compare, pairs_needed
+from explorer.analysis.paired import MOST_PAIRS, compare, pairs_needed
 from explorer.analysis.population import Rivals, best_value, populations
 from explorer.analysis.sentences import trend_sentence
 from explorer.analysis.summary import SettingSummary
@@ -75,6 +75,9 @@ def test_the_pairs_needed_are_those_at_the_upper_end_of_the_spread() -> None:
 
         assert power(needed) >= 0.8 > power(needed - 1)
     assert pairs_needed(np.array(APART), 0.05) == 5  # fewer than five never decide
+    assert pairs_needed(np.array(APART), 0.01, floor=0.01) == MOST_PAIRS + 1  # that of few test images
+    without, with_some = (pairs_needed(np.array(APART), 0.004, floor=floor) or 0 for floor in (0.0, 0.001))
+    assert 5 < without < with_some <= MOST_PAIRS
 
 
 def designs(cardinality: int, errors: list[float]) -> list[SettingSummary]:

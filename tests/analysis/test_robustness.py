@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from explorer.analysis.intervals import estimate
+from explorer.analysis.paired import pairs_needed
 from explorer.analysis.robustness import Arm, declared_side, judge
 from tests.conftest import broadly
 
@@ -64,8 +65,10 @@ def test_too_few_pairs_or_too_much_noise_cannot_tell_and_say_how_many_would() ->
     found = judge(declared, [few, noisy])
     assert [check.word for check in found] == ["cannot tell", "cannot tell"]
     needed = found[1].arms[0].needed
-    assert needed is not None
-    assert needed > 6
+    changes = np.array([noisy.gaps[seed] - declared[seed] for seed in declared])
+    gap = abs(float(np.mean([*declared.values()])))
+    assert needed == pairs_needed(changes, gap, 0.05 / 2)  # the level that is left to one of two checks
+    assert judge(declared, [noisy])[0].arms[0].needed == pairs_needed(changes, gap, 0.05)
 
 
 def test_where_the_declared_gap_is_not_clear_nothing_holds_and_nothing_is_explained() -> None:

@@ -14,11 +14,24 @@ import pytest
 
 from explorer.engine import local
 from explorer.engine.local import LocalEngine
+from explorer.engine.remote import LIBRARIES, unfit
 from explorer.host.errors import InputError
 from explorer.search import measuring
 from explorer.search.execution_plan import propose
 from explorer.search.measuring import Measurer
-from explorer.study.job import Event, HostQuestion, HostReport, Job, Noted, Placement, RunDone, Speed, TogetherQuestion
+from explorer.study.job import (
+    Answer,
+    Event,
+    HostQuestion,
+    HostReport,
+    Job,
+    Noted,
+    Placement,
+    Question,
+    RunDone,
+    Speed,
+    TogetherQuestion,
+)
 from explorer.study.plan import plan_of
 from explorer.study.run import Run
 from explorer.study.runs import runs_of
@@ -332,3 +345,18 @@ def test_workers_that_only_measuring_had_needed_give_their_memory_back(tiny: Stu
         assert len(engine._workers) == 1
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_node_with_another_version_of_a_library_is_refused_by_its_name(library: str, run: Run) -> None:
+    """Whether Slurm's job or Ray's task, and whenever the node came: numbers are drawn by numpy."""
+    planned = HostReport("cpu", "some processor", "hash", dict.fromkeys(LIBRARIES, "1"))
+
+    class Node(LocalEngine):
+        def ask(self, question: Question, workers: int = 1) -> list[Answer]:
+            there = {**planned.versions, library: "2"}
+            return [replace(planned, versions=there, machine={"host": "node7"})]
+
+    assert unfit(planned, Job(run, needs_count=False), Node(0)).startswith(
+        f"node7: has {library} 2 where the study was planned on 1"
+    )

@@ -14,7 +14,9 @@ from PIL import Image
 
 from explorer.host.errors import InputError
 from explorer.training.glance import refuse_unlike
+from explorer.training.images.source import SUFFIXES
 from explorer.training.images.split import load
+from explorer.training.network.standalone import images_in
 from tests.training.test_image_sources import (
     CLASSES,
     config,
@@ -119,12 +121,23 @@ def test_what_a_file_is_its_content_decides(tmp_path: Path) -> None:
         (tmp_path / "ant" / f"photo{ending}").write_bytes(picture(1, kind="JPEG"))
     (tmp_path / "bee" / "film.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
     (tmp_path / "bee" / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    for ending in (".dng", ".NEF"):  # begins as TIFF does, whose first image is a preview
+        (tmp_path / "ant" / f"raw{ending}").write_bytes(picture(1, kind="TIFF"))
+    (tmp_path / "ant" / "scan.data").write_bytes(picture(1, kind="TIFF"))
     found = load(config(tmp_path, "folder", test_images=6, unusable="skip"))
-    assert len(content(found)) == 34
+    assert len(content(found)) == 35
     assert found.skipped == (
+        "train ant/raw.NEF (raw is not read; save it as JPEG or PNG)",
+        "train ant/raw.dng (raw is not read; save it as JPEG or PNG)",
         "train bee/film.mp4 (not an image file)",
         "train bee/phone.HEIC (HEIC is not read; save it as JPEG or PNG)",
     )
+
+
+def test_an_exported_network_finds_the_files_that_training_does(tmp_path: Path) -> None:
+    for number, ending in enumerate(sorted(SUFFIXES)):
+        (tmp_path / f"{number}{ending.upper() if number % 2 else ending}").touch()
+    assert len(images_in(tmp_path)) == len(SUFFIXES)
 
 
 def test_pgm_of_sixteen_bits_keeps_its_shades(tmp_path: Path) -> None:

@@ -517,6 +517,13 @@ def test_every_sentence_on_an_answer_is_honest_alone() -> None:
     )
     assert said.count("not distinguishable") == 2
     assert "More test images may decide." in said
+    alike = told(0.0, "study.margin=0.05", base=0.0, spread=0.0, images=2000)
+    assert alike.count("is equivalent to") == 2
+    small: dict[str, Any] = {"base": 0.0, "spread": 0.0, "images": 2000}
+    lost_one = told(
+        0.0, "study.margin=0.05", "search.final_seeds=7", lost=lambda place, seed: (place, seed) == (0, 7), **small
+    )
+    assert "equivalent" not in lost_one
     failed = told(0.05, lost=lambda place, seed: place == 0 and seed > 3)
     assert "test error 20.35 % (" in failed
     assert "3 of 5 seeds, 2 diverged, 10,000 test images)" in failed
@@ -555,7 +562,7 @@ def test_an_interval_of_the_round_and_its_p_never_contradict_each_other() -> Non
     for _ in range(200):
         hard, shift = rng.normal(size=(1, 60)), rng.normal(0, 0.4)
         own, other = (dict(enumerate(hard + rng.normal(0, 1, (5, 60)) > level)) for level in (0, shift))
-        difference, narrow, p = apart(own, other, 0.025)
+        difference, narrow, p, _ = apart(own, other, 0.025)
         assert difference.mean == pytest.approx(np.mean([other[one].mean() - own[one].mean() for one in own]))
         assert (difference.low <= 0 <= difference.high) == (p >= 0.025)
         assert narrow.low <= difference.mean <= narrow.high

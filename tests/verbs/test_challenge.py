@@ -27,6 +27,7 @@ from explorer.report.method import checklist
 from explorer.report.page import render_page
 from explorer.report.robustness import filter_rows, length_panel
 from explorer.report.terminal import print_verdict
+from explorer.study.designs import Setting
 from explorer.study.run import Run
 from explorer.study.settings import StudyConfig
 from explorer.verbs.calibrate import Calibration
@@ -222,6 +223,36 @@ def test_few_seeds_cannot_tell_and_networks_that_guess_cannot_either(workplace: 
     finding, robustness = found(checked("split", guessing))
     assert {check.name: check.word for check in robustness.checks} == {"precision": "holds", "split": "cannot tell"}
     assert "on another split for each seed neither network has learned more than guessing" in said(finding)
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_an_arm_of_which_runs_failed_neither_holds_nor_explains(workplace: Path, failing: int) -> None:
+    """The gap to a run that counts as chance is as large as chance is far, in whichever direction."""
+
+    def end(setting: Setting, seed: int) -> str:
+        return "out_of_memory" if setting.architecture.cardinality == failing else "ok"
+
+    config = tiny("study.robustness=[split]")
+    made_up(config, error=from_shape)
+    made_up_checks(config, end, error=from_shape)
+    finding, robustness = found(open_study(FOLDER))
+    assert {check.name: check.word for check in robustness.checks}["split"] == "cannot tell"
+    assert "on another split for each seed 6 of 12 runs failed, which measures nothing" in said(finding)
+    assert finding.comparison is not None
+    assert finding.comparison.verdict == "beats"
+
+
+def test_a_declared_contrast_of_which_a_run_failed_is_neither_upheld_nor_explained(workplace: Path) -> None:
+    config = tiny("study.robustness=[split]")
+    made_up(
+        config,
+        lambda setting, seed: "diverged" if (setting.architecture.cardinality, seed) == (1, 2) else "ok",
+        error=from_shape,
+    )
+    made_up_checks(config, error=from_shape)
+    finding, robustness = found(open_study(FOLDER))
+    assert {check.word for check in robustness.checks} == {"cannot tell"}
+    assert "of the declared contrast 1 of 12 runs failed, which measures nothing" in said(finding)
 
 
 def said(finding: Finding) -> str:

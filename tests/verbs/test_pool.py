@@ -118,6 +118,7 @@ def test_names_of_others_stay_text_on_the_page_and_in_the_index(record: Record) 
             "the budget (equal parameters in one, equal parameters, equal training compute in",
         ),
         (["data.name=one"], "are both of Set one; allowed are studies of different data sets"),
+        (["search.seeds=4"], "two has 4 pairs of seeds; allowed: 5 or more, which search.seeds gives it"),
     ],
 )
 def test_unlike_studies_are_refused_in_one_line_that_says_what_differs(
@@ -128,6 +129,18 @@ def test_unlike_studies_are_refused_in_one_line_that_says_what_differs(
     assert main(["do=pool", "studies=[one,two]"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("cifar10", "cifar10_jpeg"), ("cifar10_jpeg_rest", "cifar10"), ("imagenet_64", "imagenet")]
+)
+def test_copies_of_one_data_set_are_not_two_data_sets(
+    record: Record, one: str, other: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record("one", f"data.name={one}")
+    record("two", f"data.name={other}")
+    assert main(["do=pool", "studies=[one,two]"]) == 2
+    assert "allowed are studies of different data sets" in capsys.readouterr().err
 
 
 def fails(setting: Setting, seed: int) -> str:

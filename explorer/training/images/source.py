@@ -31,8 +31,10 @@ BATCH_BYTES = 2**28  # of rows read at once
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 SUFFIXES |= {".ppm", ".pgm", ".pbm", ".pnm"}
 # The first bytes of an image file whose name does not say that it is one.
-BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"RIFF", b"P5", b"P6")
-UNREAD = {".heic": "HEIC", ".heif": "HEIC", ".avif": "AVIF", ".dng": "raw", ".cr2": "raw", ".nef": "raw", ".arw": "raw"}
+BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"RIFF", b"P5", b"P6")
+TIFF = (b"II*\0", b"MM\0*")  # of raw files too, whose first image is a small preview
+RAW = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".srw", ".pef", ".orf", ".raf", ".rw2")
+UNREAD = {".heic": "HEIC", ".heif": "HEIC", ".avif": "AVIF", **dict.fromkeys(RAW, "raw")}
 HARMLESS = {".txt", ".md", ".json", ".csv", ".db", ".ini"}  # common files beside images, ignored and never opened
 PARTS = {"train": ("train", "training"), "val": ("validation", "val", "valid", "dev"), "test": ("test",)}
 COLUMNS = {"image": ("image", "img"), "label": ("label", "labels", "fine_label", "class")}
@@ -232,7 +234,7 @@ def _begins_as_image(file: Path) -> bool:
         if file.is_symlink() or not file.is_file():
             return False
         with file.open("rb") as opened:
-            return opened.read(8).startswith(BEGINNINGS)
+            return opened.read(8).startswith(BEGINNINGS if file.suffix.lower() in RAW else BEGINNINGS + TIFF)
     except OSError:
         return False
 

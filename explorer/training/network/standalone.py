@@ -173,7 +173,8 @@ def _checked(image: Tensor) -> Tensor:
 
 def images_in(folder: Path) -> list[Path]:
     """The files of a folder, and of folders within it, that are called as images are; none that is hidden."""
-    endings = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+    endings = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+    endings |= {".ppm", ".pgm", ".pbm", ".pnm"}
     found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in endings and path.is_file())
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
