@@ -68,7 +68,12 @@ def _value(found: Measure, architecture: Architecture, task: Task) -> float:
 def number(name: str, value: Any, architecture: Architecture) -> float:
     """What a measure gave, as a number. Raises ValueError for anything but a finite number of at least 0."""
     if hasattr(value, "item") and not isinstance(value, Real):  # of numpy or torch
-        value = value.item() if getattr(value, "size", 1) == 1 or callable(getattr(value, "size", 1)) else None
+        count = value.numel() if hasattr(value, "numel") else getattr(value, "size", 1)
+        if count != 1:
+            raise ValueError(
+                f"measure {name}: gives {count:,} numbers for {short_name(architecture)}; allowed: one of at least 0"
+            )
+        value = value.item()
     is_number = isinstance(value, Real) and str(value) not in ("True", "False") and math.isfinite(value)
     if not is_number or value < 0:
         raise ValueError(

@@ -131,10 +131,8 @@ def _refuse_beside(text: str, path: Path) -> None:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):  # said with its line when it is executed
         return
-    imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    imported += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
     folders = {path.resolve().parent, Path.cwd()}
-    for root in sorted({name.partition(".")[0] for name in imported} - sys.stdlib_module_names - {_PACKAGE, ""}):
+    for root in sorted(_roots(tree)):
         place = _place(root)
         if place is None or not folders & set(place.parents) or "site-packages" in place.parts:
             continue
@@ -143,6 +141,27 @@ def _refuse_beside(text: str, path: Path) -> None:
                 f"extensions={path}: imports {root}, a file that workers elsewhere do not have, and whose changes no "
                 "record would notice; write its code into this one, or install it as a package"
             )
+
+
+def imported_by(text: str) -> list[tuple[str, int, int]]:
+    """The modules that code imports, with the number of their files and the time of the newest, to notice changes.
+
+    Without those of Python's own library, of this project, and of those whose versions are always compared.
+    """
+    found = []
+    for root in sorted(_roots(ast.parse(text)) - {"torch", "numpy"}):
+        place = _place(root)
+        if place is not None:
+            files = [place] if place.is_file() and place.name != "__init__.py" else [*place.parent.rglob("*.py")]
+            found.append((root, len(files), max((file.stat().st_mtime_ns for file in files), default=0)))
+    return found
+
+
+def _roots(tree: ast.AST) -> set[str]:
+    """The packages of which code imports something, without Python's own library and this project."""
+    imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    imported += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.partition(".")[0] for name in imported} - sys.stdlib_module_names - {_PACKAGE, ""}
 
 
 def _place(module: str) -> Path | None:

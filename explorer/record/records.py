@@ -7,7 +7,7 @@ opened for writing.
 
 import base64
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -240,11 +240,19 @@ def assembled(rows: Rows) -> Record:
     decisions = _values(rows[DECISIONS], Decision) if DECISIONS in rows else []
     filters = rows[FILTERS] if FILTERS in rows else no_filters()
     filters = filters[filters["run"].isin(places)].drop_duplicates(["run", "layer"], keep="last")
-    readings = readings_of(rows[MEASURES]) if MEASURES in rows else {}
-    for name in dict.fromkeys(one.measure for own in readings.values() for one in own):
-        values = {setting: one.median for setting, own in readings.items() for one in own if one.measure == name}
-        runs[name] = runs["setting"].map(values).astype(float)
-    return Record(runs, epochs.reset_index(drop=True), tuple(decisions), filters.reset_index(drop=True), readings)
+    found = Record(runs, epochs.reset_index(drop=True), tuple(decisions), filters.reset_index(drop=True))
+    return with_readings(found, readings_of(rows[MEASURES])) if MEASURES in rows else found
+
+
+def with_readings(record: Record, readings: Mapping[str, tuple[Reading, ...]]) -> Record:
+    """A record with what measures gave for each setting, and a column of its runs for each of these measures."""
+    columns = {
+        name: record.runs["setting"]
+        .map({setting: one.median for setting, own in readings.items() for one in own if one.measure == name})
+        .astype(float)
+        for name in dict.fromkeys(one.measure for own in readings.values() for one in own)
+    }
+    return replace(record, runs=record.runs.assign(**columns), readings=readings)
 
 
 def readings_of(rows: pd.DataFrame) -> dict[str, tuple[Reading, ...]]:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,7 @@ from explorer.training.replayed import Replayed, graph_memory
 from explorer.training.scaling import LEAST_SCALE, Scaled, clip
 from explorer.training.schedule import learning_rate
 from explorer.training.step_draws import StepDraws
-from explorer.training.streams import host_state, seed_all, stream
+from explorer.training.streams import host_state, seed_all, seeded, stream
 
 # Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
 EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**19}
@@ -134,6 +135,28 @@ def deterministic(wanted: bool = True) -> None:
     torch.backends.cudnn.benchmark = not wanted
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+
+
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """Have torch's settings and all generators be afterwards what they were, as in a process of a notebook."""
+    flags = [
+        (torch.backends.cudnn, "benchmark"),
+        (torch.backends.cuda.matmul, "allow_tf32"),
+        (torch.backends.cudnn, "allow_tf32"),
+        (torch.utils.deterministic, "fill_uninitialized_memory"),
+    ]
+    before = [(place, name, getattr(place, name)) for place, name in flags]
+    threads, wanted = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        with seeded(torch.initial_seed()):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(wanted, warn_only=warns)
+        for place, name, value in before:
+            setattr(place, name, value)
 
 
 def first_network(run: Run) -> nn.Module:

@@ -37,6 +37,7 @@ from explorer.design.template import Task
 from explorer.host import signals
 from explorer.host.console import PLAIN, PlainConsole, open_console
 from explorer.host.errors import InputError
+from explorer.host.extensions import Extension, loaded
 from explorer.host.formatting import counted
 from explorer.host.json_document import plain
 from explorer.record.folder import CONFIG, stamps_of, study_folder
@@ -251,6 +252,7 @@ class Study:
         self._command = command
         self._opened = study
         self._views: dict[str, go.Figure] | None = None
+        self._views_with: tuple[Extension, ...] = ()
         self._asking: Asking | None = None
 
     @classmethod
@@ -598,7 +600,8 @@ class Study:
     def figures(self) -> dict[str, go.Figure]:
         """The figures of the study's page, as plotly figures by name."""
         study = self._study
-        if self._views is None:
+        if self._views is None or self._views_with != loaded():
+            self._views_with = loaded()  # which may have figures of their own
             self._views = _Figures({name: plotted(figure) for name, figure in Views(study).figures.items()})
         return self._views
 

@@ -62,8 +62,11 @@ def carry_out(config: NetworkConfig, console: Console) -> Result:
         from explorer.training.network.onnx_file import refuse_without_onnx
 
         refuse_without_onnx()
-    found, weights = _weights(found, console)
-    return _written(config, found, weights, folder, console)
+    from explorer.training.loop import settings_kept
+
+    with settings_kept():
+        found, weights = _weights(found, console)
+        return _written(config, found, weights, folder, console)
 
 
 def _written(config: NetworkConfig, found: TrainedRun, weights: _Weights, folder: Path, console: Console) -> Result:

@@ -1,6 +1,7 @@
 """`explorer tabulate`: write a finished study as a small tabular benchmark, to share; `explorer.open_study` reads it.
 
-A folder holds `runs.parquet`, `epochs.parquet`, `correct.parquet` and, where the study has them, `filters.parquet` and
+A folder holds `runs.parquet`, `epochs.parquet`, `correct.parquet` and, where the study has them, `filters.parquet`,
+`measures.parquet` and
 `labels.parquet` (the study's tables), those of a search's final round under the same names after `final_`,
 `study.json` (settings, execution plan, environment and what a search decided, and those of the final round),
 `schema.json` (columns and SHA-256 of the others) and `README.md`, the data card.
@@ -36,7 +37,15 @@ from explorer.record import records
 from explorer.record.folder import LABELS as LABELS_FILE
 from explorer.record.labels import Labels, labels_of
 from explorer.record.records import Record
-from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, LabelsRecord, RunRecord
+from explorer.record.rows import (
+    CorrectRecord,
+    Decision,
+    EpochRecord,
+    FilterRecord,
+    LabelsRecord,
+    MeasureRecord,
+    RunRecord,
+)
 from explorer.record.starts import starts_of
 from explorer.record.table import read as read_rows
 from explorer.report.error_words import final_seeds_words
@@ -52,8 +61,8 @@ TABLES = Path("tables")
 # columns that an earlier version did not write have their defaults here too.
 FORMAT = 1
 KINDS = {"runs": RunRecord, "epochs": EpochRecord, "correct": CorrectRecord}
-FILTERS, LABELS = "filters", "labels"  # further tables, of studies that have rows of them
-SOME_KINDS = {FILTERS: FilterRecord, LABELS: LabelsRecord}
+FILTERS, LABELS, MEASURES = "filters", "labels", "measures"  # further tables, of studies that have rows of them
+SOME_KINDS = {FILTERS: FilterRecord, LABELS: LabelsRecord, MEASURES: MeasureRecord}
 FINAL = "final_"  # before the names of the tables of a search's final round, which is a study of its own
 SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
 _PLACES_OF_ENGINES = ("address", "setup", "partition", "account", "qos", "constraint")
@@ -100,9 +109,11 @@ def _read(
     where = f" (in {root / STUDY})"
     plan = plan_of(to_config(of_a_record(parts["config"], where), lambda _: where), chooses=False)
     decisions = tuple(Decision(**decision) for decision in parts.get("decisions", []))
-    name = f"{prefix}{FILTERS}.parquet"
     record = Record(frames["runs"], frames["epochs"], decisions)
-    record = replace(record, filters=_frame(root / name, FilterRecord)) if name in digests else record
+    if (name := f"{prefix}{FILTERS}.parquet") in digests:
+        record = replace(record, filters=_frame(root / name, FilterRecord))
+    if (name := f"{prefix}{MEASURES}.parquet") in digests:
+        record = records.with_readings(record, records.readings_of(_frame(root / name, MeasureRecord)))
     return plan, record, records.unpacked(frames["correct"].to_dict("records"))
 
 
@@ -148,7 +159,10 @@ def write_table(source: Path, target: Path, head: Callable[[Collection[str]], st
         environment, execution = study.stored_environment(final.folder), study.stored_execution(final.folder)
         there = _parts(final.folder, environment or {}, execution or {}, own, hosts)
         parts["final"] = there | {"looks": final.found.looks}
-    for name in (*SOME_KINDS, *(f"{FINAL}{name}" for name in (*KINDS, FILTERS))):  # of a table that was here before
+    for name in (
+        *SOME_KINDS,
+        *(f"{FINAL}{name}" for name in (*KINDS, FILTERS, MEASURES)),
+    ):  # of a table that was here before
         (target / f"{name}.parquet").unlink(missing_ok=True)
     for name, frame in frames.items():
         frame.to_parquet(target / f"{name}.parquet", index=False)
@@ -185,7 +199,16 @@ def _frames(source: Path, record: Record, hosts: _Hosts) -> dict[str, pd.DataFra
         "epochs": record.epochs,
         "correct": pd.DataFrame(answers, columns=["run", "images", "bits"]),
     }
-    return frames | ({FILTERS: record.filters} if len(record.filters) else {})
+    if len(record.filters):
+        frames[FILTERS] = record.filters
+    if record.readings:
+        rows = [
+            asdict(MeasureRecord(setting, one.measure, one.median, one.lower, one.upper))
+            for setting, own in record.readings.items()
+            for one in own
+        ]
+        frames[MEASURES] = pd.DataFrame(rows)
+    return frames
 
 
 def _parts(

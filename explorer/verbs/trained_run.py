@@ -267,7 +267,7 @@ def preprocessing_of_run(found: TrainedRun, data: "Dataset | None", missing: str
 
 def images_of(found: TrainedRun, device: str) -> "tuple[Dataset | None, str]":
     """The study's images, split as the run's were, on a device; or None, and in words why they are not there."""
-    from explorer.training.images.split import load
+    from explorer.training.images.split import forget, load
 
     if found.run.data.lacks_path:
         return None, "no path of them is known"
@@ -276,6 +276,7 @@ def images_of(found: TrainedRun, device: str) -> "tuple[Dataset | None, str]":
     except (InputError, OSError) as error:
         return None, str(error)
     if data.digest != found.run.data_hash:
+        forget()  # so that they are read again once they have been restored
         return None, f"those there now are others: their hash is {data.digest}, recorded is {found.run.data_hash}"
     return data, ""
 

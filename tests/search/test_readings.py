@@ -27,6 +27,7 @@ from explorer.study.run import EpochResult, Outcome
 from explorer.training.readings import measured
 from explorer.verbs.command_line import read_command
 from explorer.verbs.extend import extend
+from explorer.verbs.tabulate import read_table
 from tests.conftest import TINY, only_line
 from tests.report.reading import plain
 from tests.search.test_coordinator import Engine
@@ -156,6 +157,12 @@ def test_a_measured_objective_is_made_small_and_shown(
     assert front.cost == "weights"
     assert list(front.costs) == [pytest.approx(weights_of(name)) for name in front.settings]
     assert "weights" in found.record.runs
+    assert main([f"extensions={workplace / 'mine.py'}", "tabulate", "tiny"]) == 0
+    table = read_table(Path("tables/tiny"))
+    assert table.record.readings == found.record.readings
+    assert table.record.runs["weights"].tolist() == found.record.runs["weights"].tolist()
+    assert table.finding.front is not None
+    assert table.finding.front.settings == front.settings
     figures = Views(found).figures
     assert figures["front"].title == "Validation error (%) against thousands of weights of all designs"
     assert main([f"extensions={workplace / 'mine.py'}", "move", "tiny", "storage=sqlite"]) == 0
@@ -286,6 +293,8 @@ def test_on_a_terminal_it_is_a_bar_alone_and_within_the_display_of_runs() -> Non
         ("-1", "gives -1 for 11-2x4d-w16; allowed: a finite number of at least 0"),
         ("'many'", "gives 'many' for"),
         ("None", "gives None for"),
+        ("__import__('torch').zeros(2)", "gives 2 numbers for 11-2x4d-w16; allowed: one of at least 0"),
+        ("__import__('numpy').zeros(3)", "gives 3 numbers for"),
         ("True", "gives True for"),
         ("1 / 0", "mine.py line {line}: ZeroDivisionError: division by zero; at 11-2x4d-w16"),
         ("exit('x')", "mine.py line {line}: SystemExit: x; at 11-2x4d-w16"),

@@ -129,12 +129,24 @@ def test_a_source_may_take_a_path(add: Callable[..., DataConfig], tmp_path: Path
         (lambda: {"test": (GREY, LABELS)}, "data.train_part=train: mine has test"),
         (lambda: (GREY, [0, "a"] * 30), "train: has names and numbers as labels; allowed: one of the two"),
         (lambda: iter([(GREY[0], 0), ("x", 1)]), "train: image 1 is a str; allowed: a numpy array or a Pillow image"),
+        (lambda: ([Image.fromarray(GREY[0] / np.float32(255))] * 60, LABELS), "is a Pillow image of 32 bits (mode F)"),
+        (lambda: ([Image.fromarray(GREY[0].astype(np.int32))] * 60, LABELS), "is a Pillow image of 32 bits (mode I)"),
         (lambda: 1 / 0, "data.source=mine: ZeroDivisionError: division by zero"),
     ],
 )  # fmt: skip
 def test_what_is_no_image_and_label(add: Callable[..., DataConfig], read: Callable[[], Any], told: str) -> None:
     with pytest.raises(InputError, match=re.escape(told)):
         load(add(read))
+
+
+def test_a_file_that_was_replaced_is_read_anew(add: Callable[..., DataConfig], tmp_path: Path) -> None:
+    file = tmp_path / "images.npy"
+    np.save(file, GREY)
+    config = add(lambda path: (np.load(path), LABELS), path=str(file))
+    before = load(config).digest
+    np.save(file, 255 - GREY)
+    split.forget()  # as a new study does, whose settings are others
+    assert load(config).digest != before
 
 
 def test_class_names_that_do_not_fit(add: Callable[..., DataConfig]) -> None:

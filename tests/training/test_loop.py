@@ -14,8 +14,9 @@ from explorer.study.settings import Recipe, StudyConfig
 from explorer.training import loop
 from explorer.training.images.augment import Draws, augmented
 from explorer.training.images.split import load
-from explorer.training.loop import train
+from explorer.training.loop import deterministic, settings_kept, train
 from explorer.training.schedule import learning_rate
+from explorer.training.streams import host_state, seed_all
 from tests.training.test_image_sources import config, pictures, write_parquet
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
@@ -225,3 +226,27 @@ def test_streamed_images_train_to_the_same_bits_as_resident_ones(
     resident = losses("resident")
     assert len(set(resident)) == 2
     assert losses("stream") == resident
+
+
+def test_a_process_of_somebody_else_is_left_as_it_was() -> None:
+    def state() -> tuple[object, ...]:
+        return (
+            torch.get_num_threads(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.allow_tf32,
+            torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
+            torch.random.get_rng_state().tolist(),
+            host_state(),
+        )
+
+    def changed() -> None:
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        deterministic(not before[1])
+        seed_all(3, "block", 7)
+        raise KeyError
+
+    before = state()
+    with pytest.raises(KeyError), settings_kept():
+        changed()
+    assert state() == before

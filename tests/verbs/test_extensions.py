@@ -31,6 +31,7 @@ from explorer.training.images.split import load
 from explorer.training.loop import StoppedError, train
 from explorer.training.network.count import check_cost
 from explorer.verbs.extend import extend, extended
+from explorer.verbs.importing.names import named
 from tests.conftest import TINY, only_line
 from tests.faults.processes import command, killed_and_continued
 from tests.faults.record import differences, record_of
@@ -208,7 +209,7 @@ class Attending(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_width, stage.width, 1, stride)
         self.qkv = nn.Linear(stage.width, 3 * stage.width, bias=False)
-        self.register_buffer("places", torch.arange(stage.width).flip(0), persistent=False)
+        self.register_buffer("places", torch.randperm(stage.width), persistent=False)
         self.scale = nn.Parameter(torch.from_numpy(np.random.rand(stage.width).astype("float32")))
         self.dropout = nn.Dropout(float(torch.linspace(0, 0.5, 2)[1]))
 
@@ -249,7 +250,7 @@ def test_a_block_that_draws_gives_the_same_bits_wherever_it_is_trained(tiny: Stu
     """Whichever generator it draws from, and whatever was drawn before; a run that was stopped goes on alike."""
     import torch
 
-    from explorer.training.network.build import build
+    from explorer.training.loop import first_network
     from explorer.training.network.usable import float32_network
 
     extend(written(tmp_path, ATTENDING.replace("USES_EINSUM", "True")))
@@ -268,7 +269,7 @@ def test_a_block_that_draws_gives_the_same_bits_wherever_it_is_trained(tiny: Stu
     with pytest.raises(StoppedError):
         train(run, lambda _: None, keeping=keeping, goes_on=lambda: next(left, None) is not None)
     assert trained(keeping=keeping) == first
-    own = build(run.architecture, run.task, torch.Generator().manual_seed(0)).eval()
+    own = first_network(run).eval()  # its permutation is in no file
     images = torch.rand(2, 1, 8, 8)
     assert torch.equal(float32_network(run, own.state_dict(), "")(images), own(images))
     run = replace(run, seed=1)
@@ -335,6 +336,32 @@ def test_a_file_as_people_write_it_is_exported_whole(tmp_path: Path, monkeypatch
     extend(written(tmp_path, LOOSE.replace("    fast = None", "    import explorer as fast")))
     with pytest.raises(InputError, match="import explorer as fast: cannot be written into a file of its own"):
         module_source(one, task, trained=False)
+    extensions.forget()
+    extend(
+        written(
+            tmp_path, LOOSE.replace("    fast = None", "    fast = None\n    if fast:\n        from .own import fast")
+        )
+    )
+    with pytest.raises(InputError, match=r"from \.own import fast: cannot be written into a file of its own"):
+        module_source(one, task, trained=False)
+
+
+def test_what_an_extension_imports_is_seen_to_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "mylib").mkdir()
+    for name in ("__init__", "layers"):
+        (tmp_path / "mylib" / f"{name}.py").touch()
+    text = "import sys, torch\nfrom mylib.layers import conv\nimport explorer"
+    (before,) = extensions.imported_by(text)
+    assert before[:2] == ("mylib", 2)
+    os.utime(tmp_path / "mylib" / "layers.py", ns=(before[2] + 10**9, before[2] + 10**9))
+    assert extensions.imported_by(text) == [("mylib", 2, before[2] + 10**9)]
+
+
+def test_a_name_that_did_not_exist_does_once_its_block_is_there() -> None:
+    assert named("29-2x4d-shuffle").design is None
+    extend(ROOT / "examples" / "shuffle.py")
+    assert named("29-2x4d-shuffle").design is not None
 
 
 @pytest.mark.real

@@ -5,6 +5,7 @@
 import csv
 import fcntl
 import json
+import math
 import os
 import re
 import sqlite3
@@ -23,6 +24,7 @@ from explorer.analysis.judging import open_study
 from explorer.design.cost import cost
 from explorer.design.name import parse_name, short_name
 from explorer.host.errors import InputError
+from explorer.search.trackers.content import tracked
 from explorer.study.known_data import known_data
 from explorer.study.settings import ImportConfig
 from explorer.verbs.command_line import read_command
@@ -440,6 +442,10 @@ def test_epochs_of_a_run_become_its_curve_and_the_last_one_counts(said: Said) ->
     study = explorer.open_study("curves")
     assert study.query("29-32x4d").errors == pytest.approx({0: 0.0933, 1: 0.1033})
     assert study.query("29-32x4d").curves["val_error"].tolist()[:2] == pytest.approx([0.51, 0.26])
+    shown = tracked(
+        open_study(Path("studies/curves"))
+    )  # of when an epoch ended nothing is known but that the run had not yet
+    assert all(math.isfinite(step.at) and step.at <= run.ended for run in shown.runs for step in run.steps)
     looked_at(Path("studies/curves"))
     sparse = [row for row in rows if row["epoch"] in (1, 3, 5)]
     assert "8 of epochs before the last" in said("import", table(Path("sparse.csv"), sparse))

@@ -133,10 +133,10 @@ def _run(
     row: RunRecord, epochs: list[tuple[Any, ...]], shared: Mapping[str, Value], part: str, *, joined: bool
 ) -> TrackedRun:
     ended = _seconds(row.finished)
-    began = ended - row.seconds
+    began = ended - row.seconds if math.isfinite(row.seconds) else ended  # not known of imported runs
     at, steps = began, list[Step]()
     for number, *values, seconds in epochs:
-        at = min(at + seconds, ended)
+        at = min(at + seconds, ended) if math.isfinite(seconds) else ended
         metrics = {**dict(zip(_OF_EPOCH, values, strict=True)), "epoch_seconds": seconds}
         steps.append(Step(int(number), at, _finite(metrics, joined=joined)))
     costs: dict[str, Value] = {name: getattr(row, name) for name in COUNTED}

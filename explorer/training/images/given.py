@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from explorer.study.settings import DataConfig
 from explorer.training.images.source import PARTS, Item, Listing, Listings, parts_of
 
 DEPTHS = (1, 3, 4)  # channels of an array with three dimensions
-_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}  # of Pillow's images that PNG holds
+_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}  # of Pillow's images that PNG holds
 _CHOICES = {one.name: one.default for one in fields(DataConfig) if one.name in ("train_part", "val_part", "test_part")}
 Pairs = Iterator[tuple[Any, Any]]
 
@@ -37,7 +38,16 @@ class _Seen:
     digest: str = ""
 
 
-_READ: dict[tuple[Source, str | None], dict[str, _Seen]] = {}
+_READ: dict[tuple[Source, str | None, tuple[int, int]], dict[str, _Seen]] = {}
+
+
+def _stamp(path: str | None) -> tuple[int, int]:
+    """Time and size of a file that a source reads, which may be replaced while a process lasts; zeros for none."""
+    try:
+        found = Path(path or "").stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
 
 
 def given(config: DataConfig) -> tuple[Listings, list[object]]:
@@ -45,7 +55,7 @@ def given(config: DataConfig) -> tuple[Listings, list[object]]:
 
     Raises InputError where its function raises, or gives anything but images and labels.
     """
-    key = SOURCES[config.source], config.path
+    key = SOURCES[config.source], config.path, _stamp(config.path)
     if key not in _READ:
         _READ.clear()
         _READ[key] = {part: _seen(config, part) for part in _parts(config)}
@@ -159,6 +169,8 @@ def _made(config: DataConfig) -> Any:
 def _image(config: DataConfig, where: str, image: Any) -> Any:
     """An image as an array of bytes, or one of Pillow's."""
     if isinstance(image, Image.Image):
+        if image.mode in ("F", "I"):
+            raise _wrong(config, f"{where} is a Pillow image of 32 bits (mode {image.mode}); allowed: modes of bytes")
         return image
     if not isinstance(image, np.ndarray):
         raise _wrong(config, f"{where} is a {type(image).__name__}; allowed: a numpy array or a Pillow image")

@@ -125,6 +125,12 @@ def load(config: DataConfig, device: str = "cpu", loaders: int = 0, seed: int = 
 _LOADED: dict[tuple[DataConfig, DataConfig, str], Dataset] = {}
 
 
+def forget() -> None:
+    """Have `load` read images anew."""
+    _LOADED.clear()
+    _pools.cache_clear()
+
+
 @lru_cache(maxsize=2)
 def _pools(config: DataConfig) -> Pools:
     """All images of a data set. Kept, since listing a large set takes long; what is resident is mapped from a file."""

@@ -25,7 +25,7 @@ from explorer.design.name import FAMILY, is_part
 from explorer.host.cache import remember, remembered
 from explorer.host.console import open_console, say
 from explorer.host.errors import InputError
-from explorer.host.extensions import MISTAKES, mistake, source_of
+from explorer.host.extensions import MISTAKES, imported_by, mistake, source_of
 from explorer.host.formatting import in_one_line
 from explorer.training.sources import package_sources
 
@@ -241,7 +241,8 @@ class _Costs:
     def _recall(self) -> None:
         """Read the counts of earlier commands, once."""
         if not self.place and self.formula is None:
-            code = (one.text if (one := source_of("BLOCKS", self.name)) else "").encode()
+            one = source_of("BLOCKS", self.name)
+            code = f"{one.text}{imported_by(one.text)}".encode() if one else b""
             ours = {path: one for path, one in package_sources().items() if path.startswith("training/network/")}
             on = json.dumps([ours, version("torch"), version("fvcore")], sort_keys=True).encode()
             self.place = f"block {self.name} {hashlib.sha256(code + on).hexdigest()[:16]}"

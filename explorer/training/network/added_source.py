@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.metadata import packages_distributions
 
 from explorer.design.block import BLOCKS
 from explorer.host.errors import InputError
@@ -122,9 +123,14 @@ def _roots(parts: Iterable[ast.AST]) -> set[str]:
 def _refuse_ours(statement: ast.stmt, extension: Extension) -> None:
     """Raise InputError for an import of this project within a statement, which is written as it stands."""
     for part in ast.walk(statement):
-        if isinstance(part, (ast.Import, ast.ImportFrom)) and _PACKAGE in {
-            one.partition(".")[0] for one in (getattr(part, "module", None) or "", *(own.name for own in part.names))
-        }:
+        if isinstance(part, (ast.Import, ast.ImportFrom)) and (
+            bool(getattr(part, "level", False))
+            or _PACKAGE
+            in {
+                one.partition(".")[0]
+                for one in (getattr(part, "module", None) or "", *(own.name for own in part.names))
+            }
+        ):
             raise InputError(
                 f"{extension.name}: line {part.lineno}: {ast.unparse(part)}: cannot be written into a file of its own; "
                 "import it at the top of the file"
@@ -142,6 +148,12 @@ def _import_one(
     found: Source, name: str, statement: ast.Import | ast.ImportFrom, alias: ast.alias, extension: Extension
 ) -> None:
     module = statement.module or "" if isinstance(statement, ast.ImportFrom) else alias.name
+    within = isinstance(statement, ast.ImportFrom) and statement.level > 0
+    if within or extension.name in packages_distributions().get(module.partition(".")[0], ()):
+        raise InputError(
+            f"{extension.name}: {ast.unparse(statement)}: cannot be written into a file of its own, which would need "
+            "the package; allowed: a block whose code is in one file"
+        )
     if module.partition(".")[0] != _PACKAGE:
         one = ast.ImportFrom(module, [alias], 0) if isinstance(statement, ast.ImportFrom) else ast.Import([alias])
         found.imports.append(ast.unparse(one))

@@ -33,6 +33,7 @@ from explorer.training.network.build import build
 from explorer.training.network.forms import reformed
 from explorer.training.network.prepare import prepare
 from explorer.training.network.weights import fit_weights
+from explorer.training.streams import stream
 
 MOST = 10_000  # images on which the written files are run, evenly spaced in the part
 MOST_BYTES = 2**28  # of these
@@ -84,7 +85,7 @@ def prove_weights(
     """
     torch.set_num_threads(run.execution.threads)
     deterministic(run.execution.deterministic)
-    network = build(run.architecture, run.task, torch.Generator().manual_seed(0))
+    network = build(run.architecture, run.task, stream(run.seed, "initialisation"))
     fit_weights(network, state, source)
     if run.execution.form != "grouped":
         network = reformed(network, run.architecture, run.task, run.execution.form)

@@ -48,7 +48,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if hashlib.sha256(data).hexdigest() != WEIGHTS:
         raise ValueError(f"{path}: is not the file that was written with this module, or was changed or cut short")
     start = 8 + int.from_bytes(data[:8], "little")
-    kinds, found = {"F32": torch.float32, "I64": torch.int64}, {}
+    kinds, found = {"F32": torch.float32, "I64": torch.int64, "BOOL": torch.bool, "U8": torch.uint8}, {}
+    kinds |= {"F64": torch.float64, "F16": torch.float16, "BF16": torch.bfloat16}
+    kinds |= {"I32": torch.int32, "I16": torch.int16, "I8": torch.int8}
     for key, entry in json.loads(data[8:start]).items():
         if key != "__metadata__":
             first, last = entry["data_offsets"]

@@ -18,6 +18,7 @@ from explorer.training.network.build import with_storage
 from explorer.training.network.export import module_source
 from explorer.training.network.onnx_file import to_onnx, written_as_onnx
 from explorer.training.network.weights import fit_weights, save_weights
+from explorer.training.streams import stream
 
 Network = nn.Module  # for packages that do not know torch
 MODEL, WEIGHTS, ONNX, CARD = "model.py", "weights.safetensors", "model.onnx", "README.md"
@@ -109,7 +110,7 @@ def float32_network(run: Run, state: dict[str, Tensor], source: str) -> nn.Modul
 
     Raises InputError if the weights do not fit.
     """
-    network: nn.Module = with_storage(run.architecture, run.task)
+    network: nn.Module = with_storage(run.architecture, run.task, stream(run.seed, "initialisation").initial_seed())
     fit_weights(network, state, source)
     return network.eval()
 

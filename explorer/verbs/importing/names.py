@@ -7,6 +7,7 @@ from functools import lru_cache
 from explorer.design.architecture import Architecture
 from explorer.design.name import parse_name, parse_setting
 from explorer.design.shape_axes import BY_NAME
+from explorer.host.extensions import loaded
 from explorer.study.known_data import known_data
 
 UNKNOWN = "is not known by this name"
@@ -34,9 +35,14 @@ class Named:
     recipe: str = ""
 
 
-@lru_cache(maxsize=100_000)
 def named(text: str) -> Named:
     """The network of a name, and what the name says of data and recipe."""
+    return _named(text, tuple(one.text for one in loaded()))
+
+
+@lru_cache(maxsize=100_000)
+def _named(text: str, _extensions: tuple[str, ...]) -> Named:
+    """With what is loaded, since an extension may add the block that a name means."""
     base, tag = _PREFIX.sub("", text.strip(), count=1), ""
     if match := _TAG.fullmatch(base):
         base, tag = _WEIGHTS.sub("", match[1]), match[2]
