@@ -54,6 +54,11 @@ class Claim:
     alike: tuple[str, ...]
     under: str
 
+    @property
+    def is_few(self) -> bool:
+        """Whether it has too few pairs for a mean over studies, whose interval would cover less than it says."""
+        return self.gap.n < MIN_PAIRS
+
     def is_of_images_of(self, other: "Claim") -> bool:
         """Whether two claims are of the same images, so that they are not two data sets.
 
@@ -87,6 +92,15 @@ def claim_of(study: OpenedStudy) -> Claim:
     )
 
 
+def refuse_few(claim: Claim) -> None:
+    """Raise InputError for a claim of fewer than five pairs, of whose standard error too little is known to pool it."""
+    if claim.is_few:
+        raise InputError(
+            f"studies: {claim.study} has {counted(claim.gap.n, 'pair')} of seeds; allowed: {MIN_PAIRS} or more, which "
+            "search.seeds gives it"
+        )
+
+
 def refuse_unlike(first: Claim, second: Claim) -> None:
     """Raise InputError, naming all that differs, if two contrasts do not ask the same of other images.
 
@@ -117,7 +131,9 @@ def alike_claims(claims: Sequence[Claim]) -> list[list[Claim]]:
     Of several claims of the same images the one with most pairs of seeds is taken, whatever it found.
     """
     groups: dict[tuple[str, ...], list[Claim]] = {}
-    for claim in sorted((one for one in claims if one.deviation > 0), key=lambda one: (-one.gap.n, one.study)):
+    for claim in sorted(
+        (one for one in claims if one.deviation > 0 and not one.is_few), key=lambda one: (-one.gap.n, one.study)
+    ):
         own = groups.setdefault(claim.alike, [])
         if not any(claim.is_of_images_of(other) for other in own):
             own.append(claim)
@@ -204,13 +220,11 @@ def _refuse_unfit(study: OpenedStudy) -> None:
             f"studies: in {name} runs of the contrast failed, which count as chance and are no measurement; allowed "
             "are studies whose contrast came through"
         )
-    if found.difference.n < MIN_PAIRS:  # of fewer, intervals over studies cover less than they say
+    if found.difference.n < 2 or not found.difference.has_interval:
         raise InputError(
-            f"studies: {name} has {counted(found.difference.n, 'pair')} of seeds; allowed: {MIN_PAIRS} or more, which "
-            "search.seeds gives it"
+            f"studies: {name} has {counted(found.difference.n, 'pair')} of seeds and no standard error; give it more "
+            "seeds with search.seeds"
         )
-    if not found.difference.has_interval:
-        raise InputError(f"studies: in {name} the difference does not vary, so it has no standard error; leave it out")
 
 
 def _gap(study: OpenedStudy) -> tuple[Estimate, float, bool]:

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from explorer.analysis.check_sentences import robustness_sentence
-from explorer.analysis.claims import claim_of, pool_of, refuse_unlike, side_names
+from explorer.analysis.claims import claim_of, pool_of, refuse_few, refuse_unlike, side_names
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.pooling import LEAST_STUDIES, Pooled
@@ -84,6 +84,8 @@ def pool_studies(studies: Sequence[OpenedStudy]) -> PooledStudies:
     if len(studies) < 2:
         raise InputError("studies: pooling needs two recorded studies or more; say for example studies=[a,b]")
     claims = [claim_of(study) for study in studies]
+    for claim in claims:
+        refuse_few(claim)
     for first, second in combinations(claims, 2):
         refuse_unlike(first, second)
     found = pool_of(claims)
