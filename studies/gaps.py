@@ -226,6 +226,12 @@ def lines(name: str, family: Family, root: Path = ROOT) -> Iterator[str]:
             yield f"    {part}: {_numbers(moved(family, images, root))}"
     so_far = f"preliminary, {whole} of {family.seeds} declared pairs: " if whole < family.seeds else ""
     yield f"  {so_far}{sentences[verdict(family, root)]}"
+    if family.between is not None and whole >= LEAST:  # not declared, and beside the sentence, which is of sizes alone
+        (low, high), (other_low, other_high) = (
+            gap(family.gaps[name], slice(None), root).interval for name in family.between
+        )
+        if (low > 0 and other_high < 0) or (high < 0 and other_low > 0):
+            yield "  the two gaps, each of which excludes zero, have opposite signs"
 
 
 def _numbers(found: Gap) -> str:

@@ -227,6 +227,7 @@ def test_what_is_told_of_recipes_is_what_the_script_computes_beside_what_others_
     if "change" in found:
         mean, low, high, n = found["change"]
         assert f"Declared is the last less the first, seed by seed: {mean} ({low} to {high}, n = {n})" in results
+        assert ("have opposite signs" in said) == ("it changes its sign" in results)
     else:
         assert "change: averaged 96 less plain 8, seed by seed: no pair yet" in said
         assert "Declared is the last less the first, seed by seed: no pair yet." in results
