@@ -26,6 +26,7 @@ NOTHING_KEPT = "Nothing was to be kept; start again with"
 KEPT = {
     "run": "Everything done so far is kept; continue with",
     "challenge": "Everything done so far is kept; continue with",
+    "fork": "Everything done so far is kept; continue with",
     "report": "The record is as it was; draw the page with",
     "pool": "The records are as they were; draw the page with",
     "tabulate": "The record is as it was, and the table may lack files; write it with",

@@ -100,9 +100,14 @@ def _refuse_others(folder: Path) -> None:
 
 def _recorded(folder: Path) -> str:
     """How many runs the record has, as the beginning of a list."""
-    with suppress(OSError), (folder / RUNS).open("rb") as file:
-        return f"{counted(max(0, sum(1 for _ in file) - 1), 'recorded run')}, "
-    return ""
+    runs = 0
+    for table in (
+        folder / RUNS,
+        *folder.glob(f"{CHECKS}/*/{RUNS}"),
+    ):  # its final round and its checks are studies in it
+        with suppress(OSError), table.open("rb") as file:
+            runs += max(0, sum(1 for _ in file) - 1)
+    return f"{counted(runs, 'recorded run')}, " if (folder / RUNS).exists() else ""
 
 
 def _stored_url(folder: Path) -> str | None:
@@ -137,8 +142,7 @@ def _stays(name: str, folder: Path, database: str | None) -> list[str]:
     lines = []
     if (url := _stored_url(folder)) and not database:
         lines.append(f"It stays in the database {url}; add database={url} to delete it there too")
-    if (table := Path("tables") / name).is_dir():
-        lines.append(f"{table} stays")
+    lines += [f"{own} stays" for own in (Path("tables") / name, Path("exports") / name) if own.is_dir()]
     return lines
 
 

@@ -71,6 +71,8 @@ def _carried_out(config: StudyConfig, console: Console, withheld: tuple[str, ...
     with space_progress(console) as progress:
         plan = plan_of(config, progress)
     fork = None
+    if must_fork and not (study_folder(config.name) / CONFIG).exists():
+        raise InputError(f"{config.name}: has no record here to fork; train it with: {command_for('', config.name)}")
     if config.fork and (study_folder(config.name) / CONFIG).exists():
         if config.data.lacks_path:
             raise InputError(NO_PATH)

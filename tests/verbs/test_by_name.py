@@ -226,12 +226,15 @@ def test_a_study_is_deleted_with_its_page_after_it_was_said_what_goes(
 ) -> None:
     made_up(read_command([*TINY, "name=other"]).study)
     assert main(["report", "tiny"]) == main(["report", "other"]) == 0
+    final = tiny / "checks" / "final-3"  # the final round of a search, which is a study of its own
+    final.mkdir(parents=True)
+    shutil.copy(tiny / "runs.csv", final)
     before = tree(Path())
     capsys.readouterr()
     assert main(["delete", "tiny"]) == 1
     found = capsys.readouterr().out.splitlines()
     assert found[0] == "This deletes for good:"
-    assert found[1].startswith("  studies/tiny: 4 recorded runs, ")
+    assert found[1].startswith("  studies/tiny: 8 recorded runs, ")
     assert found[2:] == [
         "  reports/tiny.html, and its entry in reports/index.html",
         "Nothing was deleted; add --yes to delete.",

@@ -163,6 +163,12 @@ def test_a_fork_without_a_change_is_refused_with_what_to_say(inside: Path, capsy
     )
     assert main(["run", "tiny", "fork=true"]) == 0
     assert "tiny goes on as it is" in capsys.readouterr().out
+    assert main(["fork", "equal_params", "recipe.epochs=3"]) == 2  # trains nothing that was not begun
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith("equal_params: has no record here to fork; train it with: explorer equal_params")
+    )
     assert sorted(Path("studies").iterdir()) == before
 
 

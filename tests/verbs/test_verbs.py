@@ -240,6 +240,7 @@ def test_accuracy_compares_two_studies_of_one_setting_by_seed(
     ("arguments", "told"),
     [
         (["study=equal_params"], "Everything done so far is kept; continue with"),
+        (["fork", "equal_params"], "Everything done so far is kept; continue with"),
         (["study=equal_params", "do=plan"], "Nothing was to be kept; start again with"),
         (["do=verify", *QUICK], "Nothing was to be kept; start again with"),
         (["do=benchmark", "subject=latency"], "Nothing was to be kept; start again with"),
