@@ -205,9 +205,13 @@ def decide(folder: Path, decisions: list[Decision]) -> None:
 
 def measure(folder: Path, readings: Iterable[tuple[str, Reading]]) -> None:
     """Write what measures of extensions gave for settings; to be done before anything that depends on it."""
-    rows = [MeasureRecord(name, one.measure, one.median, one.lower, one.upper) for name, one in readings]
-    if rows:
+    if rows := measure_rows(readings):
         table.append(folder / MEASURES, rows)
+
+
+def measure_rows(readings: Iterable[tuple[str, Reading]]) -> list[MeasureRecord]:
+    """The rows of `measures.csv` of what measures gave for settings; `readings_of` reads them."""
+    return [MeasureRecord(name, one.measure, one.median, one.lower, one.upper) for name, one in readings]
 
 
 def load(folder: Path) -> Record:

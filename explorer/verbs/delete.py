@@ -100,11 +100,8 @@ def _refuse_others(folder: Path) -> None:
 
 def _recorded(folder: Path) -> str:
     """How many runs the record has, as the beginning of a list."""
-    runs = 0
-    for table in (
-        folder / RUNS,
-        *folder.glob(f"{CHECKS}/*/{RUNS}"),
-    ):  # its final round and its checks are studies in it
+    runs, inside = 0, folder.glob(f"{CHECKS}/*/{RUNS}")  # its final round and its checks are studies of their own
+    for table in (folder / RUNS, *inside):
         with suppress(OSError), table.open("rb") as file:
             runs += max(0, sum(1 for _ in file) - 1)
     return f"{counted(runs, 'recorded run')}, " if (folder / RUNS).exists() else ""

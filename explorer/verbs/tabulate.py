@@ -1,9 +1,8 @@
 """`explorer tabulate`: write a finished study as a small tabular benchmark, to share; `explorer.open_study` reads it.
 
 A folder holds `runs.parquet`, `epochs.parquet`, `correct.parquet` and, where the study has them, `filters.parquet`,
-`measures.parquet` and
-`labels.parquet` (the study's tables), those of a search's final round under the same names after `final_`,
-`study.json` (settings, execution plan, environment and what a search decided, and those of the final round),
+`measures.parquet` and `labels.parquet` (the study's tables), those of a search's final round under the same names after
+`final_`, `study.json` (settings, execution plan, environment and what a search decided, and those of the final round),
 `schema.json` (columns and SHA-256 of the others) and `README.md`, the data card.
 """
 
@@ -159,10 +158,8 @@ def write_table(source: Path, target: Path, head: Callable[[Collection[str]], st
         environment, execution = study.stored_environment(final.folder), study.stored_execution(final.folder)
         there = _parts(final.folder, environment or {}, execution or {}, own, hosts)
         parts["final"] = there | {"looks": final.found.looks}
-    for name in (
-        *SOME_KINDS,
-        *(f"{FINAL}{name}" for name in (*KINDS, FILTERS, MEASURES)),
-    ):  # of a table that was here before
+    of_final = (f"{FINAL}{name}" for name in (*KINDS, FILTERS, MEASURES))
+    for name in (*SOME_KINDS, *of_final):  # of a table that was here before
         (target / f"{name}.parquet").unlink(missing_ok=True)
     for name, frame in frames.items():
         frame.to_parquet(target / f"{name}.parquet", index=False)
@@ -202,12 +199,8 @@ def _frames(source: Path, record: Record, hosts: _Hosts) -> dict[str, pd.DataFra
     if len(record.filters):
         frames[FILTERS] = record.filters
     if record.readings:
-        rows = [
-            asdict(MeasureRecord(setting, one.measure, one.median, one.lower, one.upper))
-            for setting, own in record.readings.items()
-            for one in own
-        ]
-        frames[MEASURES] = pd.DataFrame(rows)
+        each = [(setting, one) for setting, own in record.readings.items() for one in own]
+        frames[MEASURES] = pd.DataFrame([asdict(row) for row in records.measure_rows(each)])
     return frames
 
 
