@@ -152,7 +152,9 @@ def imported_by(text: str) -> list[tuple[str, int, int]]:
     for root in sorted(_roots(ast.parse(text)) - {"torch", "numpy"}):
         place = _place(root)
         if place is not None:
-            files = [place] if place.is_file() and place.name != "__init__.py" else [*place.parent.rglob("*.py")]
+            folder = place if place.is_dir() else place.parent  # a package without __init__.py is its folder
+            alone = place.is_file() and place.name != "__init__.py"
+            files = [place] if alone else [*folder.rglob("*.py")]
             found.append((root, len(files), max((file.stat().st_mtime_ns for file in files), default=0)))
     return found
 
