@@ -34,6 +34,7 @@ _FREE = (
 _UNORDERED = ("search.rates", "search.forms")  # lists whose order has no meaning
 # Keys of the execution plan that a command asks for under another name.
 _OF_EXECUTION = {key: f"engine.{key}" for key in ("threads", "precision", "deterministic")} | {"device": "device"}
+_AT_LEAST = " (in this study"
 FEW, MOST, WIDEST = 3, 20, 60  # differences reported in one line, reported at all, characters of a value
 
 
@@ -48,16 +49,21 @@ class Difference:
     def __str__(self) -> str:
         return f"{self.key} was {self.then}, now {self.now}"
 
+    @property
+    def is_setting(self) -> bool:
+        """Whether a command can say it."""
+        key = _OF_EXECUTION.get(self.key, self.key)
+        return key in (*_OF_EXECUTION.values(), "data") or bool(re.fullmatch(r"[a-z_]+(\.\w+)+", key))
+
     def setting(self) -> str:
         """The key and its value now, as a command has them; "" if it is no setting, or too long to be shown whole."""
-        value, key = self.now.partition(" (allowed")[0], _OF_EXECUTION.get(self.key, self.key)
-        is_key = key in _OF_EXECUTION.values() or re.fullmatch(r"[a-z_]+(\.\w+)+", key)
-        return f"{key}={value}" if is_key and value[-3:] != "..." else ""
+        value, key = self.now.partition(_AT_LEAST)[0], _OF_EXECUTION.get(self.key, self.key)
+        return f"{key}={value}" if self.is_setting and value[-3:] != "..." else ""
 
 
 def refuse_other_settings(study: Started, config: StudyConfig) -> None:
     """Raise InputError, listing the differences, if the study was started with other settings or with more seeds."""
-    _refuse(study, of_settings(study, config))
+    _refuse(study, config, of_settings(study, config))
 
 
 def settled(study: Started | None, config: StudyConfig, host_report: HostReport) -> Execution | None:
@@ -68,7 +74,7 @@ def settled(study: Started | None, config: StudyConfig, host_report: HostReport)
     """
     if study is None:
         return None
-    _refuse(study, of_host(study, config, host_report))
+    _refuse(study, config, of_host(study, config, host_report))
     return study.plan
 
 
@@ -175,9 +181,22 @@ def _differences(study: Started | None, config: StudyConfig, host_report: HostRe
     return found if host_report is None else [*found, *of_host(study, config, host_report)]
 
 
-def _refuse(study: Started, differences: list[Difference]) -> None:
+def other_images(name: str | None, own: str | None, config: StudyConfig) -> list[Difference]:
+    """The place of the images, where a command says another one than that of the study's data set `name`, `own`.
+
+    It alone refuses nothing, since images may be moved. But who goes on under another name has to say it again.
+    """
+    path = config.data.path
+    if path is None or own is None or Path(path).expanduser().resolve() == Path(own).expanduser().resolve():
+        return []
+    return [Difference("data.path" if name == config.data.name else "data", own, path)]
+
+
+def _refuse(study: Started, config: StudyConfig, differences: list[Difference]) -> None:
     if not differences:
         return
+    data = study.config.get("data", {})
+    differences = [*differences, *other_images(data.get("name"), data.get("path"), config)]
     way = _told_way_on(study.folder, differences) if _is_told(study) else _way_on(study.folder, differences)
     if any(one.key.startswith("explorer/") for one in differences) and (there := _place(study.environment)):
         way = f"go back to {there}, or {way}"
@@ -202,8 +221,8 @@ def _way_on(folder: Path, differences: list[Difference]) -> str:
     name = folder.name
     if folder != study_folder(name):  # a robustness check, which is made anew with its study
         return "start a new study with name=..."
-    keys = [one.setting() for one in differences]
-    if not any(keys):
+    keys = [one.setting() for one in differences if one.is_setting]
+    if not keys:
         return f"go on under another name with {command_for('fork', name)}, or start a new study with name=..."
     fork = command_for("fork", name, *(keys if len(keys) <= FEW and all(keys) else ["KEY=VALUE..."]))
     return (
@@ -237,7 +256,7 @@ def _difference(key: str, then: Any, now: Any) -> Difference:
 
 
 def _fewer(key: str, then: int, now: int) -> Difference:
-    return Difference(key, str(then), f"{now} (allowed: {then} or more)")
+    return Difference(key, str(then), f"{now}{_AT_LEAST} {then} or more)")
 
 
 def _word(value: Any) -> str:

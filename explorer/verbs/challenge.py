@@ -91,10 +91,10 @@ def _made(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Conso
         assert found is not None
         return found
 
-    if _due(stand(), asked, tried) is None:  # nothing is written where nothing is to be made
+    if due_check(stand(), asked, tried) is None:  # nothing is written where nothing is to be made
         return 0, problems
     with locked(study.folder):
-        while due := _due(stand(), asked, tried):
+        while due := due_check(stand(), asked, tried):
             arm, name, own = due
             tried.add(name)
             if own.fault:
@@ -120,7 +120,7 @@ def _made(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Conso
     return len(tried), problems
 
 
-def _due(checks: Checks, asked: Collection[str], tried: set[str]) -> tuple[CheckArm, str, CheckStudy] | None:
+def due_check(checks: Checks, asked: Collection[str], tried: Collection[str]) -> tuple[CheckArm, str, CheckStudy] | None:
     """The next study that an arm lacks, with the arm and its name; None if there is none that was not tried."""
     second = [checks.epochs] if checks.epochs is not None else []
     for arm in (*second, *(arm for arm in checks.arms if is_asked(arm, asked))):

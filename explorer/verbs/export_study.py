@@ -112,7 +112,10 @@ def _written(config: NetworkConfig, found: TrainedRun, weights: _Weights, folder
         onnx = place / ONNX if config.onnx else None
         if onnx is not None:
             write_pixels_onnx(network, needs, onnx, about)
-        proof = prove_written(place, network, needs, proof, data, answers, onnx)
+        try:
+            proof = prove_written(place, network, needs, proof, data, answers, onnx)
+        except InputError as error:  # its path would be that of a folder which is gone by then
+            raise InputError(f"{folder}: {error}; nothing was kept") from None
         (place / CARD).write_text(card(facts, needs, proof, onnx=config.onnx), encoding="utf-8")
         _put(place, folder)
     _say(found, needs, proof, folder, console)

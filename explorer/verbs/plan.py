@@ -34,6 +34,7 @@ from explorer.study.price import Price, price_in
 from explorer.study.settings import NO_PATH, TRAINED, StudyConfig
 from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, passes, recorded_here
+from explorer.verbs.other_images import tell_of_other_images
 from explorer.verbs.plan_checks import CheckForecast
 from explorer.verbs.read_only import refuse_training
 from explorer.verbs.result import Result
@@ -176,6 +177,8 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
         say(console, found.second.words)
     for line in checks.lines() if checks else ():
         say(console, line)
+    if found.begun:
+        tell_of_other_images(found.begun, config, console)
     taken = len([one for one in found.taken if one[1].seed in plan.every_seed])
     if taken:
         console.print(f"Not among these: {counted(taken, 'run')}, which a start takes over from {source}", **PLAIN)

@@ -41,6 +41,7 @@ from explorer.verbs.challenge import challenged
 from explorer.verbs.draw_page import draw_page, tell_of_page
 from explorer.verbs.final_round import finish
 from explorer.verbs.live import Live
+from explorer.verbs.other_images import tell_of_other_images
 from explorer.verbs.read_only import refuse_changes
 from explorer.verbs.result import STOPPED, Result
 from explorer.verbs.space_progress import space_progress
@@ -110,7 +111,7 @@ def _trained(
         study, trained = begun_study(folder, plan), True
     assert study is not None
     if not trained:
-        _tell_of_other_images(study, config, console)
+        tell_of_other_images(study, config, console)
         _see_to_what_is_left_over(study, config.storage, console)
     problems = []
     if failed:
@@ -206,15 +207,6 @@ def _page_updater(config: StudyConfig, folder: Path, console: Console) -> Live |
     words = f"The page while it runs, drawn anew at most every {LIVE_SECONDS} s: {page}"
     begins, images = partial(console.print, words, **PLAIN), config.report.images
     return Live(folder, begins=begins, images=images) if config.report.live else None
-
-
-def _tell_of_other_images(study: OpenedStudy, config: StudyConfig, console: Console) -> None:
-    """Say that a study which is finished looks at no images, if the command says that they are elsewhere."""
-    path, own = config.data.path, study.config.data.path
-    if path is None or own is None or Path(path).expanduser().resolve() == Path(own).expanduser().resolve():
-        return
-    line = f"data.path={path} was not looked at: {config.name} is finished, on images that were in {own}."
-    console.print(f"{line} For a study of other images add name=... to the command.", **PLAIN)
 
 
 def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig, console: Console) -> None:

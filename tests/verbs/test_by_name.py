@@ -189,11 +189,14 @@ def test_another_set_of_images_is_a_study_of_its_own(tiny: Path, capsys: pytest.
                 Image.new("RGB", (16, 16), (number, 0, 0)).save(Path(name, part, f"{number}.png"))
     words = ["study=equal_params", "data=first", "data.image_size=16"]
     made_up(read_command(words).study)
-    assert main(["equal_params", "data.path=second"]) == 0
-    printed = capsys.readouterr().out
-    assert "data.path=second was not looked at: equal_params is finished, on images that were in first." in printed
+    told = "data.path=second decides nothing: equal_params is finished, on images that were in first."
+    for verb in ([], ["plan"], ["report"]):
+        assert main([*verb, "equal_params", "data.path=second"]) == 0
+        assert told in capsys.readouterr().out
+    assert main(["equal_params", "data=second", "data.image_size=16", "recipe.epochs=3"]) == 2
+    assert "name with explorer fork equal_params recipe.epochs=3 data=second\n" in capsys.readouterr().err
     assert main(["equal_params"]) == 0
-    assert "not looked at" not in capsys.readouterr().out
+    assert "decides nothing" not in capsys.readouterr().out
     made_up(read_command(["study=best", "data=digits", "budget=100k"]).study)
     assert main(["study=best"]) == 2
     assert "study=best: explorer best goes on with the one that has begun; for another say where" in said(capsys)

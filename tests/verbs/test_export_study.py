@@ -38,7 +38,7 @@ from explorer.training.device import device_name
 from explorer.training.images.decode import decode
 from explorer.training.images.split import _LOADED, _pools, load, preprocessing_of
 from explorer.training.loop import train
-from explorer.training.network import proof, usable
+from explorer.training.network import again, proof, usable
 from explorer.training.network.usable import usable_source
 from explorer.training.worker import _survey
 from explorer.verbs import predict as verb
@@ -294,6 +294,23 @@ def test_a_record_of_an_earlier_version_is_exported_where_its_images_are(
     path.write_text(json.dumps(environment | {"preprocessing": recorded}))
     assert main(["export", "photos"]) == 2
     assert "environment.json has another mean than the study's images" in capsys.readouterr().err
+
+
+def test_many_answers_unlike_the_record_are_rounding_only_of_weights_that_are_shown_to_be_the_runs(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(proof, "allowed_unlike", lambda images: -1)
+    assert main(["export", "photos"]) == 0
+    for path in weights_of(copied).values():
+        state = load_file(path)
+        state["fc.weight"] = state["fc.weight"].flip(0)
+        save_file(state, path)
+    capsys.readouterr()
+    monkeypatch.setattr(again, "not_executable", lambda execution: "it was trained on another device")
+    assert main(["export", "photos"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("explorer: exports/photos: what was written is not the network of the study: in float32 it")
+    assert line.endswith("may be rounding, so its weights may be of another run; train=true trains it anew; nothing was kept\n")
 
 
 @pytest.mark.real

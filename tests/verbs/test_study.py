@@ -290,7 +290,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
                 ["study.contrast.setting=1x4d", "study.contrast.against=2x3d"],
                 ["study.contrast.against was 1x4d, now 2x3d"],
             ),
-            (["search.seeds=1"], ["search.seeds was 2, now 1 (allowed: 2 or more)"]),
+            (["search.seeds=1"], ["search.seeds was 2, now 1 (in this study 2 or more)"]),
             (["recipe.epohcs=1"], ["recipe.epohcs=1: unknown key"]),
             (["search.seeds=3", "engine.threads=2"], ["threads was 1, now 2"]),
             (["search.seeds=3", "device=cuda"], ["device=cuda: no CUDA device can be used here"]),

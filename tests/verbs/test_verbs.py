@@ -330,7 +330,7 @@ def test_a_search_trains_on_validation_alone_and_draws_a_page(
     assert "0 of 3 runs to do" in output
     assert "Optuna (tpe) chooses 3 of them" in output
     assert main([*TINY, *SEARCH, "search.designs=2"]) == 2
-    assert "search.designs was 3, now 2 (allowed: 3 or more)" in capsys.readouterr().err
+    assert "search.designs was 3, now 2 (in this study 3 or more)" in capsys.readouterr().err
 
 
 def test_kept_weights_export_to_a_module_with_the_recorded_accuracy(

