@@ -128,7 +128,8 @@ def solve_bottleneck_width(
     if strict and not budget.within(cost(best, task)):
         near = " and ".join(described(candidate, budget, task) for candidate in candidates)
         raise ValueError(
-            f"no bottleneck width at cardinality {architecture.cardinality} meets {budget}; nearest: {near}"
+            f"no bottleneck width at cardinality {architecture.cardinality} meets {budget}; nearest: {near}; "
+            "choose a budget near that, or leave this cardinality out of the space"
         )
     return best
 

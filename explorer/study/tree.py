@@ -230,6 +230,8 @@ def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Pl
     if problem["type"] == "too_short":
         message = "must have at least one item"
     message = message.replace("valid array", "list of values").replace("an object", mapping)
+    if {"greater_than", "greater_than_equal"} <= {other["type"] for other in problems}:  # a number or a share
+        message = "must be a whole number of 1 or more, or a share between 0 and 1"
     for theirs, ours in _PHRASES.items():
         message = message.replace(theirs, ours)
     return f"{key}={json.dumps(value)}: {message}{place(path)}"

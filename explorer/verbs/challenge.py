@@ -120,7 +120,9 @@ def _made(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Conso
     return len(tried), problems
 
 
-def due_check(checks: Checks, asked: Collection[str], tried: Collection[str]) -> tuple[CheckArm, str, CheckStudy] | None:
+def due_check(
+    checks: Checks, asked: Collection[str], tried: Collection[str]
+) -> tuple[CheckArm, str, CheckStudy] | None:
     """The next study that an arm lacks, with the arm and its name; None if there is none that was not tried."""
     second = [checks.epochs] if checks.epochs is not None else []
     for arm in (*second, *(arm for arm in checks.arms if is_asked(arm, asked))):

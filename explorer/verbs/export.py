@@ -11,6 +11,7 @@ from explorer.host.console import PLAIN, say
 from explorer.host.errors import InputError
 from explorer.host.machine import memory_bytes
 from explorer.study.settings import ExportConfig, VerifyConfig
+from explorer.training.exported_files import refuse_changed
 from explorer.training.results import Exported
 from explorer.verbs.costs import usual_task
 from explorer.verbs.result import Result
@@ -46,6 +47,7 @@ def carry_out(config: ExportConfig, console: Console) -> Result:
         replace(config, channels=config.channels or channels, classes=config.classes or classes), bytes_per_weight=20
     )
     folder = Path(config.folder).expanduser() / short_name(architecture)
+    refuse_changed(folder)
     _tell_namesake(config, console)
     found = export(architecture, task, folder, weights=weights, onnx=config.onnx, seed=config.seed)
     print_exported(found, console)

@@ -21,7 +21,7 @@ from explorer.record.folder import make_folder
 from explorer.record.starts import starts_of, used_sources
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.settings import NetworkConfig
-from explorer.verbs.exported import FILES, MARK
+from explorer.training.exported_files import FILES, MARK, refuse_changed
 from explorer.verbs.result import Result
 from explorer.verbs.trained_run import TrainedRun, images_of, preprocessing_of_run, say_if_unfinished, trained_run
 
@@ -363,6 +363,7 @@ def _refuse_others(folder: Path) -> None:
         raise InputError(
             f"folder={folder}: holds other things ({', '.join(others[:3])}{more}), which would be lost; say another one"
         )
+    refuse_changed(folder)
 
 
 def _put(place: Path, folder: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from explorer.host.commands import VERBS, command_for
+from explorer.host.commands import ABOUT, VERBS, command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint
 from explorer.record.folder import CONFIG, STUDIES, study_folder
@@ -214,7 +214,7 @@ def _of_study_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
     chosen = [word.value for word in words if word.key == "study"]
     name = _plain(bare.pop(0)) if bare else None
     if bare:
-        raise _too_many(verb, str(name), bare, shipped)
+        raise _too_many(verb, str(name), bare, shipped, tuple(keys))
     if files:
         if name is not None or chosen:
             raise InputError(f"--config {files[-1]}: holds a study's settings, and {name or chosen[-1]} names another")
@@ -230,6 +230,7 @@ def _of_study_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
         name, keys = chosen[-1], [key for key in keys if key.partition("=")[0].strip() != "study"]
     if name is None:
         if not chosen:
+            _refuse_strange(verb, words)
             raise _no_name(verb, shipped)
         return Words(verb, StudyConfig, None, None, tuple(keys))
     folder = study_folder(name)
@@ -275,8 +276,21 @@ def _no_name(verb: str, shipped: list[str]) -> InputError:
     if not here and verb in (*NAMED_VERBS, *STUDY_VERBS[2:]):
         start = command_for("", "equal_params")
         return InputError(f"study is missing, and none is recorded here yet; start one, as with {start}")
-    say = f"say for example {command_for(verb, here[0] if here else shipped[0], *_EXAMPLES.get(verb, ()))}"
+    # Of the studies to start this one needs no further word.
+    start = here[0] if here else "equal_params" if "equal_params" in shipped else shipped[0]
+    say = f"say for example {command_for(verb, start, *_EXAMPLES.get(verb, ()))}"
     return InputError(f"study is missing; {say}; {_choice(here, shipped)}")
+
+
+def _refuse_strange(verb: str, words: list[_Word]) -> None:
+    """Raise InputError for what looks like an option and is none, such as `--hlep`, in a command without a study."""
+    is_flag, is_key = _key_tests(verb)
+    for word in words:
+        key = word.key or ""
+        if key not in ("cfg", "json") and not is_flag(key) and not is_key(key):
+            shown = key if key.startswith("-") else word.text if word.value != "true" else f"--{key}"
+            near = hint(key.lstrip("-"), ABOUT)
+            raise InputError(f"{shown}: is no option{near}; {command_for('', '--help')} shows all that there is")
 
 
 def unknown_study(verb: str, name: str, shipped: list[str], keys: tuple[str, ...] = ()) -> InputError:
@@ -304,7 +318,7 @@ def unknown_study(verb: str, name: str, shipped: list[str], keys: tuple[str, ...
         return InputError(f"{shown}: is no name of a study, which is said without a folder or an ending; say {again}")
     there = Path(name)
     if verb in ("", "run", "plan") and there.is_dir() and name not in (".", ".."):
-        way = command_for("plan" if verb == "plan" else "", "", "study=best", f"data={name}")
+        way = command_for("plan" if verb == "plan" else "", "", "study=best", f"data={name}", *keys)
         return InputError(f"{shown}: is a folder here and no study; for the best network for images in it say {way}")
     if verb == "predict" and there.exists():
         way = command_for("predict", here[0] if here else "best", name)
@@ -345,7 +359,9 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _too_many(verb: str, name: str, others: list[str], shipped: list[str]) -> InputError:
+def _too_many(verb: str, name: str, others: list[str], shipped: list[str], keys: tuple[str, ...] = ()) -> InputError:
+    if not verb and others[0] in ("run", "plan") and name not in (*studies_here(), *shipped) and Path(name).is_dir():
+        return unknown_study(others[0], name, shipped, keys)
     if not verb and others[0] in VERBS:
         return InputError(f"{name} {others[0]}: a verb comes first; say {command_for(others[0], name)}")
     if not verb and name not in (*studies_here(), *shipped):

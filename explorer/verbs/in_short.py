@@ -73,6 +73,8 @@ def in_full(arguments: Sequence[str], known: Mapping[str, Sequence[str]]) -> tup
             told += lines
         elif key == "data" and text not in known["data"] and _is_folder(text):
             given = dict(_data_key(one) for one in arguments if one.startswith("data."))
+            if given.get("path", text) != text:
+                raise InputError(f"data={text} data.path={given['path']}: are two places of images; leave one out")
             found, lines = _of_folder(text, given)
             rest += [found.pop("data"), f"data.path={text}"]
             first += [f"data.{key}={value}" for key, value in found.items()]
@@ -142,6 +144,8 @@ def _number(text: str, *, is_whole: bool) -> float | None:
 
 
 def _is_folder(text: str) -> bool:
+    if not text:  # which `Path` takes for the folder that one is in
+        return False
     try:
         return Path(text).expanduser().is_dir()
     except (OSError, RuntimeError, ValueError):

@@ -5,6 +5,7 @@ find out late or never.
 """
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -109,15 +110,11 @@ def _reading(path: str) -> str:
     try:
         if any(any(folder.glob("*.parquet")) for folder in (root, root / "data")):
             return f"data=parquet data.path={path}"
-        if not root.is_dir():
-            return f"data={'hub' if _HUB_NAME.fullmatch(path) else 'folder'} data.path={path}"
-        parts = {part.name.lower() for part in root.iterdir() if part.is_dir()}
-        within = root / "train" if "train" in parts else root
-        classes = sum(part.is_dir() and part.name[0] not in "._" for part in within.iterdir())
+        if root.is_dir():
+            return f"data={shlex.quote(path)}"
     except (OSError, ValueError):
-        return f"data=folder data.path={path}"
-    test = "" if "test" in parts else " data.test_images=0.2"
-    return f"data=folder data.path={path} data.classes={max(classes, 2)}{test}"
+        pass
+    return f"data={'hub' if _HUB_NAME.fullmatch(path) else 'folder'} data.path={path}"
 
 
 def _says_something(config: StudyConfig, key: str) -> bool:

@@ -3,6 +3,8 @@
 import ast
 import re
 import shlex
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,3 +153,20 @@ def test_a_command_begins_with_what_starts_the_program_here(monkeypatch: pytest.
 def test_a_verb_of_the_earlier_form_is_said_to_be_unknown_under_its_key() -> None:
     with pytest.raises(InputError, match=r"^do=dance: unknown verb"):
         read_command(["do=dance"])
+
+
+def test_ctrl_c_while_the_program_itself_is_read_ends_it_without_a_traceback() -> None:
+    code = """
+import os, signal, sys, time
+import explorer.__main__ as entry
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "explorer.verbs.carry_out":
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+sys.meta_path.insert(0, Interrupts())
+entry.console()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

@@ -472,5 +472,6 @@ def test_a_study_that_was_never_started_has_nothing_to_repair(
     FOLDER.mkdir(parents=True)
     code, output = doctor(capsys)
     assert (code, "Nothing has been recorded yet." in output) == (0, True)
+    assert "It holds no study: explorer run study=equal_params name=tiny begins one in it" in output
     (FOLDER / study.ENVIRONMENT).write_text(json.dumps([]))
     assert doctor(capsys)[0] == 1

@@ -310,7 +310,7 @@ def test_many_answers_unlike_the_record_are_rounding_only_of_weights_that_are_sh
     assert main(["export", "photos"]) == 2
     line = capsys.readouterr().err
     assert line.startswith("explorer: exports/photos: what was written is not the network of the study: in float32 it")
-    assert line.endswith("may be rounding, so its weights may be of another run; train=true trains it anew; nothing was kept\n")
+    assert line.endswith("its weights may be of another run; train=true trains it anew; nothing was kept\n")
 
 
 @pytest.mark.real

@@ -138,6 +138,13 @@ def test_what_can_be_wrong_with_a_folder_is_said(tmp_path: Path) -> None:
     said = "\n".join(read_command([STUDY, "data=odd"]).aside)
     assert "Few images: few (5)" in said
     assert "Unbalanced: the largest class has 12 times the images of the smallest" in said
+    for words, said in (
+        (["data.path=many"], "data=odd data.path=many: are two places of images; leave one out"),
+        (["data.resize=0"], "data.resize=0: must be greater than or equal to 1"),
+        (["data.val_images=0"], "data.val_images=0: must be a whole number of 1 or more, or a share between 0 and 1"),
+    ):
+        with pytest.raises(InputError, match=re.escape(said)):
+            read_command([STUDY, "data=odd", *words])
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="holds no folders; allowed: one folder of images for each class"):
         read_command([STUDY, "data=none"])

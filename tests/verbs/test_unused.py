@@ -82,7 +82,7 @@ def test_a_file_of_a_study_may_give_no_more_than_a_command(workplace: Path) -> N
         read_command(["study=mine"])
 
 
-@pytest.mark.parametrize(("kind", "says"), [("folder", "data=folder"), ("parquet", "data=parquet")])
+@pytest.mark.parametrize(("kind", "says"), [("folder", "data=photos"), ("parquet", "data=parquet")])
 def test_the_command_that_reads_a_path_works(
     kind: str, says: str, capsys: pytest.CaptureFixture[str], workplace: Path
 ) -> None:

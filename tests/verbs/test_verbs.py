@@ -255,7 +255,7 @@ def test_an_interrupt_says_of_each_verb_what_is_kept(
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("explorer.__main__.dispatch", interrupted)
+    monkeypatch.setattr("explorer.verbs.dispatch.dispatch", interrupted)
     assert main(arguments) == 130
     command = shlex.join(["explorer", *arguments])
     assert capsys.readouterr().err == f"\nInterrupted. {told}: {command}\n"
@@ -393,3 +393,22 @@ def test_recorded_studies_are_replayed_and_their_ranks_compared(
     assert "recorded=short: " in capsys.readouterr().err
     assert measure(["ranks", "short=short", "long=nothing"]) == 2
     assert "there is no such study yet" in capsys.readouterr().err
+
+
+def test_an_exported_file_that_was_changed_by_hand_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["export", "architecture=11-2x4d-w16"]
+    assert (main(words), main(words)) == (0, 0)
+    path = Path("exports/11-2x4d-w16/model.py")
+    changed = path.read_text().replace("def network", "def my_network")
+    path.write_text(changed)
+    capsys.readouterr()
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(f"explorer: {path}: was changed since it was exported, and would be lost")
+    assert path.read_text() == changed
+    path.write_text("print('mine')\n")
+    assert main(words) == 2
+    path.unlink()
+    assert main(words) == 0

@@ -92,7 +92,8 @@ class Discovery:
         """The settings of `data` that follow, as on a command line, without those that are `given`."""
         size = self.size
         resize = given.get("resize")
-        chosen = int(resize) if resize and resize.isdecimal() else self.proposed if size is None else size
+        is_said = resize is not None and resize.isdecimal() and int(resize) > 0
+        chosen = int(str(resize)) if is_said else self.proposed if size is None else size
         wanted = given.get("image_size", str(chosen))
         found = {"classes": str(self.classes), "channels": "1" if self.grey else "3", "image_size": wanted}
         if wanted != str(size):

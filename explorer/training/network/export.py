@@ -18,6 +18,7 @@ from explorer.design.block import BLOCKS
 from explorer.design.layout import Layout, Stage, Stem, layout, reduced
 from explorer.host.machine import memory_bytes
 from explorer.study.memory import BASE_BYTES, passing_bytes, refuse_beyond
+from explorer.training.exported_files import sealed
 from explorer.training.network import modules as modules
 from explorer.training.network.added_source import refuse_double, source_of_block
 from explorer.training.network.build import build
@@ -90,7 +91,7 @@ def export(
         fit_weights(network, read_weights(weights), str(weights))
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / "model.py"]
-    files[0].write_text(module_source(architecture, task, trained=weights is not None), encoding="utf-8")
+    files[0].write_text(sealed(module_source(architecture, task, trained=weights is not None)), encoding="utf-8")
     if weights is not None:
         files.append(folder / "weights.safetensors")
         save_weights(network.state_dict(), files[-1])

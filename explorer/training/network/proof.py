@@ -179,8 +179,8 @@ def prove_written(
         if unlike > allowed_unlike(len(right)) and not proof.is_own:
             raise _differs(
                 f"in float32 it answers {unlike:,} of {len(right):,} {proof.part} images unlike the record; "
-                f"{allowed_unlike(len(right)):,} may be rounding, so its weights may be of another run; train=true trains "
-                "it anew",
+                f"{allowed_unlike(len(right)):,} may be rounding, so its weights may be of another run; train=true "
+                "trains it anew"
             )
         proof = replace(proof, images=len(right), unlike=unlike, float32_error=float((~right).mean()))
         proof = proof.also(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from explorer.host.files import replaced
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.run import Run
+from explorer.training.exported_files import sealed
 from explorer.training.network import standalone
 from explorer.training.network.build import with_storage
 from explorer.training.network.export import module_source
@@ -60,7 +61,7 @@ def write_usable(
     """Write `model.py`, and `weights.safetensors`, which carries `about`; `state` is that of the grouped form."""
     save_weights(dict(state), folder / WEIGHTS, about)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    (folder / MODEL).write_text(usable_source(run, found, digest), encoding="utf-8")
+    (folder / MODEL).write_text(sealed(usable_source(run, found, digest)), encoding="utf-8")
     (folder / WEIGHTS).chmod((folder / MODEL).stat().st_mode)  # safetensors writes for its user alone
 
 

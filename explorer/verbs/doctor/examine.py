@@ -172,6 +172,10 @@ def _examine_one(folder: Path, *, running: bool, database: str | None = None, is
             found.faults.append(Fault(f"{folder}: {', '.join(lost)} missing, though the study has begun", remedy))
         elif plan and known.execution and known.environment:
             found.lines += _left(folder, plan.designs - len(plan.settings), known.runs(plan.settings))
+        elif known.plan is None:
+            begin = command_for("run", "", "study=equal_params", f"name={folder.name}")
+            away = command_for("delete", folder.name, "--yes")
+            found.lines.append(f"  It holds no study: {begin} begins one in it, {away} takes it away.")
         if not running:
             found.faults += [*examine_checkpoints(folder, set()), *examine_leftovers(folder, _page(folder))]
         return found
