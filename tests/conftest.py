@@ -80,7 +80,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans predict times from a calibration that takes no time."""
-    speeds = ((1e6, 1000.0), (1e9, 1.0))
+    speeds = ((1e6, 1000.0, 1000.0), (1e9, 1.0, 1.0))
     monkeypatch.setattr("explorer.verbs.plan.calibration", lambda *_: Calibration("2026-01-01", speeds))
 
 

@@ -20,8 +20,9 @@ from explorer.host.console import PLAIN
 from explorer.host.machine import cpu_features, cpu_name, driver_version, machine_id
 from explorer.study.designs import Setting
 from explorer.study.settings import Recipe
+from explorer.training.calibration import BATCH, FEW
 from explorer.training.sources import package_sources
-from explorer.verbs.estimate import Images, passes
+from explorer.verbs.estimate import Images, passes, step_images
 
 MOST_DAYS = 90  # after which a machine is measured again: its cooling, its other users and its system change
 PATIENCE = 120  # seconds, after which the measurement is given up
@@ -29,7 +30,7 @@ Positive = Annotated[float, Gt(0), Lt(math.inf)]
 
 
 class _Kept(TypedDict):
-    """The cached measurement: of what, on which device and day, and multiply-adds with images per second."""
+    """The cached measurement: of what, on which device and day, and multiply-adds with both speeds."""
 
     of: str
     device: str
@@ -39,10 +40,13 @@ class _Kept(TypedDict):
 
 @dataclass(frozen=True)
 class Calibration:
-    """Multiply-adds of networks with the images that one worker trains in a second, as measured on a day."""
+    """Multiply-adds of networks with the images that one worker trains in a second, as measured on a day.
+
+    Both speeds of a network are of steps of `BATCH` and of `FEW` images.
+    """
 
     date: str
-    speeds: tuple[tuple[float, float], ...]
+    speeds: tuple[tuple[float, float, float], ...]
 
     def seconds(self, setting: Setting, recipe: Recipe, images: Images) -> float:
         """Predicted seconds of one run of a setting.
@@ -50,14 +54,21 @@ class Calibration:
         Small networks do fewer multiply-adds in a second than large ones: between two measured networks the rate is
         interpolated, in logarithms, and beyond them it is that of the nearest.
         """
-        macs = setting.cost.macs
-        points = sorted((math.log(size), math.log(size * speed)) for size, speed in self.speeds)
+        macs, batch = setting.cost.macs, step_images(recipe)
+        points = sorted((math.log(size), math.log(size * _at(batch, *speeds))) for size, *speeds in self.speeds)
         place = min(max(math.log(macs), points[0][0]), points[-1][0])
         for (low, slow), (high, fast) in pairwise(points):
             if low <= place <= high:
                 rate = slow + (fast - slow) * (place - low) / (high - low)
                 return passes(recipe, images) * macs / math.exp(rate)
         return passes(recipe, images) * macs / math.exp(points[0][1])
+
+
+def _at(batch: int, of_many: float, of_few: float) -> float:
+    """Images per second in steps of `batch`, whose time is a constant and a part for each image, from two speeds."""
+    many, few = BATCH / of_many, FEW / of_few  # seconds of a step
+    each = min(max((many - few) / (BATCH - FEW), 0.0), many / BATCH)
+    return batch / (many - BATCH * each + batch * each)
 
 
 def calibration(device: str, console: Console) -> Calibration | str:
@@ -77,7 +88,7 @@ def calibration(device: str, console: Console) -> Calibration | str:
         if known is None:
             return "it could not be measured on this machine"
         remember({key: known})
-    return Calibration(known["date"], tuple((macs, speed) for macs, speed in known["speeds"]))
+    return Calibration(known["date"], tuple((macs, many, few) for macs, many, few in known["speeds"]))
 
 
 def _of() -> str:
@@ -96,7 +107,7 @@ def _is_old(day: str) -> bool:
 
 
 def _is_whole(speeds: list[list[float]]) -> bool:
-    return len(speeds) > 1 and all(len(pair) == 2 for pair in speeds)
+    return len(speeds) > 1 and all(len(one) == 3 for one in speeds)
 
 
 def _measured(device: str, of: str) -> _Kept | None:

@@ -14,6 +14,7 @@ from explorer.study.settings import Recipe
 
 # Recorded networks whose cost differs by more than this factor are not used to estimate the time of a setting.
 FAR = 8
+UNLIKE = 2  # the same of the images of a step, since a step takes time beside its images
 # Evaluation has no backward pass, which costs about twice the forward pass.
 EVALUATION_SHARE = 1 / 3
 Images = tuple[int, int, int]
@@ -21,17 +22,20 @@ Images = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Measured:
-    """One recorded run of this machine: the cost of its network and its training images per second."""
+    """One recorded run of this machine: cost of its network, images of a step, training images per second."""
 
     macs: int
+    batch: int
     images_per_second: float
 
 
-def near(setting: Setting, measured: list[Measured]) -> list[Measured]:
+def near(setting: Setting, batch: int, measured: list[Measured]) -> list[Measured]:
     """The recorded runs nearest to a setting in cost; empty if even these are too different to estimate its time.
 
-    Small networks do fewer multiply-adds per second than large ones, so only runs of similar cost are comparable.
+    Small networks do fewer multiply-adds per second than large ones, and small steps fewer than large ones, so only
+    runs of similar cost and steps (of `batch` images) are comparable.
     """
+    measured = [run for run in measured if 1 / UNLIKE <= run.batch / batch <= UNLIKE]
     nearest = min((_distance(run, setting) for run in measured), default=math.inf)
     return [run for run in measured if _distance(run, setting) == nearest] if nearest <= math.log(FAR) else []
 
@@ -40,6 +44,11 @@ def run_seconds(setting: Setting, recipe: Recipe, images: Images, measured: list
     """Estimated seconds of one run, with validation after each epoch and the test, from `measured` runs near it."""
     speed = median(run.images_per_second * run.macs for run in measured)
     return passes(recipe, images) * setting.cost.macs / speed
+
+
+def step_images(recipe: Recipe) -> int:
+    """How many images are computed at once in training."""
+    return recipe.micro_batch or recipe.batch_size
 
 
 def passes(recipe: Recipe, images: Images) -> float:
@@ -67,7 +76,7 @@ def _recorded(folder: Path, device: str) -> list[Measured]:
     except InputError:
         return []
     pairs = zip(runs["macs"], runs["images_per_second"], strict=True)
-    return [Measured(int(macs), float(rate)) for macs, rate in pairs]
+    return [Measured(int(macs), int(execution["micro_batch"]), float(rate)) for macs, rate in pairs]
 
 
 def _distance(run: Measured, setting: Setting) -> float:

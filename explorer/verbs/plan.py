@@ -71,7 +71,8 @@ class Forecast:
     @property
     def measured(self) -> list[list[Measured]]:
         """For each setting and sample the runs recorded on this machine whose cost is near."""
-        return [self.times.near(one) for one in (*self.settings, *self.sample)]
+        recipe = self.plan.config.recipe
+        return [self.times.near(one, recipe) for one in (*self.settings, *self.sample)]
 
     def run_seconds(self, setting: Setting) -> float | None:
         """Seconds of one run of a setting, from runs recorded near it, else predicted; None if neither is there."""

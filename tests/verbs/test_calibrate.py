@@ -1,6 +1,7 @@
 """The time of a plan: measured in runs recorded here, predicted from this machine's calibration, or unknown and why."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from explorer.training.images import source
 from explorer.verbs import calibrate
 from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.command_line import read_command
+from explorer.verbs.estimate import Measured, near
 from tests.photographs import photographs
 
 
@@ -25,7 +27,7 @@ def test_a_machine_is_measured_once_and_the_cache_says_when(
     found = calibration("cpu", console)
     assert isinstance(found, Calibration)
     assert len(found.speeds) == 3
-    assert all(macs > 0 and speed > 0 for macs, speed in found.speeds)
+    assert all(macs > 0 and many > few > 0 for macs, many, few in found.speeds)
     assert "Measuring once how fast this machine trains" in capsys.readouterr().out
     assert calibration("cpu", console) == found
     assert capsys.readouterr().out == ""
@@ -66,10 +68,25 @@ def test_a_prediction_lies_between_the_measured_networks() -> None:
     plan = plan_of(read_command(["study=equal_params"]).study)
     (one, *_), images = plan.settings, (400, 250, 1147)
     macs = float(one.cost.macs)
-    apart = Calibration("", ((macs / 10, 1000.0), (macs * 10, 40.0)))
-    like = Calibration("", ((macs / 2, 400.0), (macs, 200.0)))
-    rates = [one_.seconds(one, plan.config.recipe, images) for one_ in (apart, like)]
+    recipe = replace(plan.config.recipe, batch_size=32)
+    apart = Calibration("", ((macs / 10, 1000.0, 1000.0), (macs * 10, 40.0, 40.0)))
+    like = Calibration("", ((macs / 2, 400.0, 400.0), (macs, 200.0, 200.0)))
+    rates = [one_.seconds(one, recipe, images) for one_ in (apart, like)]
     assert rates[0] == pytest.approx(rates[1], rel=1e-9)  # 10^2 times as many multiply-adds, 4 times the rate: sqrt
+
+
+def test_small_steps_take_the_longer_the_more_a_step_takes_beside_its_images() -> None:
+    plan = plan_of(read_command(["study=equal_params"]).study)
+    (one, *_), images = plan.settings, (400, 250, 1147)
+    # 1 s and 1/8 s for each image: 32 images take 5 s, 4 images 1.5 s.
+    found = Calibration("", tuple((size * one.cost.macs, 32 / 5, 4 / 1.5) for size in (0.5, 2.0)))
+    whole = found.seconds(one, replace(plan.config.recipe, batch_size=32), images)
+    for batch, each in ((64, 9 / 64), (32, 5 / 32), (4, 1.5 / 4), (1, 1.125)):
+        recipe = replace(plan.config.recipe, batch_size=batch)
+        assert found.seconds(one, recipe, images) == pytest.approx(whole * each / (5 / 32))
+    measured = [Measured(one.cost.macs, batch, 10.0) for batch in (1, 16, 64)]
+    assert [run.batch for run in near(one, 32, measured)] == [16, 64]
+    assert near(one, 4, measured) == []
 
 
 @pytest.mark.parametrize(

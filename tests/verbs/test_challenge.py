@@ -363,7 +363,7 @@ def test_a_plan_offers_checks_with_their_cost_and_counts_in_those_asked_for(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def image_a_second(*_: object) -> Calibration:
-        return Calibration("2026-01-01", ((1e3, 1.0), (1e9, 1.0)))
+        return Calibration("2026-01-01", ((1e3, 1.0, 1.0), (1e9, 1.0, 1.0)))
 
     monkeypatch.setattr("explorer.verbs.plan.calibration", image_a_second)
     lines = planned("study.robustness=[init,length_16]", "engine.workers=2").splitlines()
@@ -377,7 +377,7 @@ def test_a_plan_offers_checks_with_their_cost_and_counts_in_those_asked_for(
     assert any("would add: rate (at most 42 runs, about 1 h 17 min), cost (" in line for line in lines)
     assert not any("Robustness" in line for line in planned("study.contrast=null", "study.margin=null").splitlines())
     checked("length", from_shape)
-    monkeypatch.setattr("explorer.verbs.plan.recorded_here", lambda device: [Measured(80_768, 100.0)])
+    monkeypatch.setattr("explorer.verbs.plan.recorded_here", lambda device: [Measured(80_768, 20, 100.0)])
     lines = planned().splitlines()
     assert not any(re.search(r"\blength \(", line) for line in lines)
     assert any(re.search(r"would add: init \(at most 66 runs, about \d+ min \d+ s\)", line) for line in lines)
