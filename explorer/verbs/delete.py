@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,13 @@ def _stays(name: str, folder: Path, database: str | None) -> list[str]:
     lines = []
     if (url := _stored_url(folder)) and not database:
         lines.append(f"It stays in the database {url}; add database={url} to delete it there too")
-    lines += [f"{own} stays" for own in (Path("tables") / name, Path("exports") / name) if own.is_dir()]
+    lines += [f"{own} stays" for own in (Path(one) / name for one in ("tables", "exports", "push")) if own.is_dir()]
+    # A figure or table is NAME-KIND, and another study may be called NAME-2.
+    others = [one.name for one in STUDIES.glob("*") if one.name.startswith(f"{name}-")]
+    for place in (Path("figures"), Path("tables")):
+        files = [one for one in place.glob(f"{escape(name)}-*.*") if not one.name.startswith(tuple(others))]
+        if files:
+            lines.append(f"{counted(len(files), 'file')} {place / name}-* {'stays' if len(files) == 1 else 'stay'}")
     return lines
 
 

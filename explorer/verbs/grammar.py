@@ -265,6 +265,8 @@ def _check_there(verb: str, name: str, shipped: list[str], keys: tuple[str, ...]
         return
     if "/" not in name and study_folder(name).is_symlink():
         raise InputError(f"{study_folder(name)}: is a link to something that is not there; delete the link")
+    if name in shipped and verb == "delete":
+        raise InputError(f"{name}: has no record here, so there is nothing to delete")
     if name in shipped:
         keys = ("data=FOLDER",) if name == "best" else ()
         raise InputError(f"{name}: has no record here yet; train it first, with: {command_for('', name, *keys)}")

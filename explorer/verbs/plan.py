@@ -424,7 +424,8 @@ def _searched(config: StudyConfig) -> str:
     """Which designs a search takes, and where it judges them."""
     search, drawn, rungs = config.search, config.search.random_designs, config.rungs
     chosen = (search.designs or 0) - drawn
-    beside = f", and {drawn} are drawn at random, to say what choosing is worth" if drawn else ""
+    are = "is" if drawn == 1 else "are"
+    beside = f", and {drawn} {are} drawn at random, to say what choosing is worth" if drawn else ""
     training = " by their training errors" if search.rung_error == "training" else ""
     judged = (
         f" They are judged{training} after {' and '.join(map(str, rungs))} of "
@@ -598,7 +599,13 @@ def _final_left(found: Forecast) -> int:
 
 def _calibration(config: StudyConfig, console: Console) -> Calibration | str:
     """This machine's calibration, for what its engine trains here."""
-    return calibration(config.device, console) if config.engine.name == "local" else "its engine trains elsewhere"
+    from explorer.training.glance import absent_device
+
+    if config.engine.name != "local":
+        return "its engine trains elsewhere"
+    if absent_device(config.device):
+        return f"has no device={config.device}"
+    return calibration(config.device, console)
 
 
 def _left(found: Forecast, progress: Progress, seeds: int) -> dict[Setting, int]:

@@ -234,6 +234,8 @@ def test_a_study_is_deleted_with_its_page_after_it_was_said_what_goes(
     shutil.copy(tiny / "runs.csv", final)
     before = tree(Path())
     capsys.readouterr()
+    assert main(["delete", "equal_params"]) == 2
+    assert "equal_params: has no record here, so there is nothing to delete" in capsys.readouterr().err
     assert main(["delete", "tiny"]) == 1
     found = capsys.readouterr().out.splitlines()
     assert found[0] == "This deletes for good:"
@@ -243,6 +245,16 @@ def test_a_study_is_deleted_with_its_page_after_it_was_said_what_goes(
         "Nothing was deleted; add --yes to delete.",
     ]
     assert tree(Path()) == before
+    for name in ("figures/tiny-verdict.pdf", "figures/tiny-2-verdict.pdf", "tables/tiny-settings.csv", "push/tiny/x"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    Path("studies/tiny-2").mkdir()
+    assert main(["delete", "tiny"]) == 1
+    said = capsys.readouterr().out
+    for line in ("push/tiny stays", "1 file figures/tiny-* stays", "1 file tables/tiny-* stays"):
+        assert line in said
+    for name in ("figures", "tables", "push", "studies/tiny-2"):
+        shutil.rmtree(name)
     with locked(tiny):
         assert main(["delete", "tiny", "--yes"]) == 2
     assert "is being run by process" in capsys.readouterr().err

@@ -12,8 +12,9 @@ from rich.prompt import Confirm
 from rich.text import Text
 
 from explorer.analysis.judging import judged, open_study
-from explorer.host.commands import command_for
+from explorer.host.commands import command_for, program_here
 from explorer.host.console import PLAIN
+from explorer.host.console import say as in_width
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, printable, without_password
 from explorer.record import folder as study
@@ -73,7 +74,10 @@ def visit(
     """
 
     def say(line: str) -> None:
-        console.print(line, **PLAIN)
+        if f"{program_here()} " in line:  # a command is copied whole
+            console.print(line, **PLAIN)
+        else:
+            in_width(console, line, indent=4)
 
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such study; {command_for('list')} shows those that there are")
