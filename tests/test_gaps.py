@@ -237,3 +237,10 @@ def test_what_is_told_of_recipes_is_what_the_script_computes_beside_what_others_
     timm = sorted((pair for pair in every_pair() if pair.source.startswith("timm")), key=lambda pair: pair.gap)
     others = ", ".join(f"`{pair.source.removeprefix('timm, recipe ')}` {100 * pair.gap:+.2f}" for pair in timm)
     assert f"single runs by recipes of timm: {others}; the last two" in results
+
+
+def test_the_figure_of_the_gaps_is_what_its_script_draws(tmp_path: Path) -> None:
+    drawn = tmp_path / "gaps.svg"
+    command = [sys.executable, str(STUDIES / "draw_gaps.py"), str(drawn)]
+    subprocess.run(command, check=True, capture_output=True, cwd=STUDIES.parent)
+    assert drawn.read_text(encoding="utf-8") == (STUDIES.parent / "docs/gaps.svg").read_text(encoding="utf-8")
