@@ -181,10 +181,16 @@ def load_installed(homes: Homes) -> None:
         name = entry.dist.name if entry.dist is not None else entry.name
         if name not in _loaded:
             module = _imported(name, entry)
-            folder = Path(module.__file__ or "").parent
-            files = sorted(folder.rglob("*.py")) if module.__spec__ and module.__spec__.parent else [module.__file__]
-            text = "\n".join(Path(str(file)).read_text(encoding="utf-8") for file in files)
+            text = "\n".join(file.read_text(encoding="utf-8") for file in _files_of(module))
             _add(Extension(name, None, text, _adds(module, name)), module, homes)
+
+
+def _files_of(module: ModuleType) -> list[Path]:
+    """The file of a module, or all files of the package at whose root it is: of `pkg.sub.ext` those of `pkg`."""
+    file = Path(module.__file__ or next(iter(module.__path__)))  # a package without __init__.py is its folder
+    own = file.parent if file.name == "__init__.py" else file
+    root = (own, *own.parents)[module.__name__.count(".")]
+    return sorted(root.rglob("*.py")) if root.is_dir() else [root]
 
 
 @lru_cache(maxsize=1)  # every command asks, and the answer takes the reading of all packages that are installed

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -542,6 +543,22 @@ def test_an_installed_package_extends_by_its_entry_point(tmp_path: Path) -> None
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=_environment(tmp_path)
     )
     assert done.stdout == f"fancy-blocks {{'BLOCKS': ('scaled',)}} {108 + 8 + 80 + 544 + 2112 + 650}\n", done.stderr
+
+
+def test_of_a_module_deep_in_a_package_all_files_of_the_package_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("deep_pack/__init__.py", "deep_pack/sub/ext.py", "deep_pack/other/used.py", "lone_module.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module, files in (
+        ("deep_pack.sub.ext", {"__init__.py", "ext.py", "used.py"}),
+        ("deep_pack.other", {"__init__.py", "ext.py", "used.py"}),
+        ("deep_pack", {"__init__.py", "ext.py", "used.py"}),
+        ("lone_module", {"lone_module.py"}),
+    ):
+        assert {file.name for file in extensions._files_of(import_module(module))} == files, module
 
 
 def _environment(place: Path) -> dict[str, str]:
