@@ -5,6 +5,7 @@ gap is the error of the setting minus that of its rival; its change is that gap 
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -80,14 +81,13 @@ def judge(
     """
     side = declared_side(declared, declared_alpha)
     found: dict[str, list[tuple[Arm, Floats, float]]] = {}
+    mains = Counter(one.check for one in arms if one.main)
     for arm in arms:
         changes = np.array([arm.gaps[seed] - declared[seed] for seed in sorted(set(arm.gaps) & set(declared))])
-        main = sum(one.main for one in arms if one.check == arm.check)
-        found.setdefault(arm.check, []).append((arm, changes, _change_p(changes) * main))
+        found.setdefault(arm.check, []).append((arm, changes, _change_p(changes) * mains[arm.check]))
     smallest = [min((p for arm, _, p in own if arm.main and p == p), default=np.nan) for own in found.values()]
     checks, judged = sum(p == p for p in smallest), []
     for (check, own), family in zip(found.items(), holm_adjusted(smallest), strict=True):
-        main = sum(arm.main for arm, *_ in own)
         its = tuple(
             _judged(
                 arm,
@@ -96,7 +96,7 @@ def judge(
                 declared,
                 side,
                 alpha,
-                alpha / (main * max(1, checks)) if arm.main else alpha,
+                alpha / (mains[check] * max(1, checks)) if arm.main else alpha,
             )
             for arm, changes, p in own
         )
