@@ -8,7 +8,8 @@ from statistics import median
 from explorer.host.errors import InputError
 from explorer.host.machine import machine_id
 from explorer.record import folder as study_of
-from explorer.record import records
+from explorer.record import table
+from explorer.record.rows import RunRecord
 from explorer.study.designs import Setting
 from explorer.study.settings import Recipe
 
@@ -72,10 +73,11 @@ def _recorded(folder: Path, device: str) -> list[Measured]:
             return []
         if device not in ("auto", execution["device"]):
             return []
-        runs = records.load(folder).runs.dropna(subset="images_per_second")
+        columns = ["macs", "images_per_second"]  # a plan reads every study, and no more of it than it needs
+        runs = table.read(folder / study_of.RUNS, RunRecord, columns).dropna()
     except InputError:
         return []
-    pairs = zip(runs["macs"], runs["images_per_second"], strict=True)
+    pairs = zip(*(runs[name] for name in columns), strict=True)
     return [Measured(int(macs), int(execution["micro_batch"]), float(rate)) for macs, rate in pairs]
 
 
