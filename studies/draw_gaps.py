@@ -9,14 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gaps import DRAWN, FAMILIES, ROOT, Gap, gap
+from gaps import DRAWN, FAMILIES, MARGIN, ROOT, Gap, gap
 
 from explorer.analysis.published_runs import PublishedPair, every_pair
 from explorer.report.forest import Forest, ForestRow, forest_svg
 from explorer.report.panel import DARK
 
 OUT = ROOT.parent / "docs" / "gaps.svg"
-MARGIN = 0.5  # points, as the studies declare it
 _LITERAL, _NARROW, _STRONG = (
     "literal_16px_cifar10_jpeg", "init_narrow_cifar10_jpeg", "recipe_strength_16px_cifar10_jpeg",
 )  # fmt: skip
@@ -24,6 +23,7 @@ _LITERAL, _NARROW, _STRONG = (
 _ROWS = (
     (_LITERAL, DRAWN, "32x4d less 1x64d, as drawn"),
     (_LITERAL, "equal norm", "the same, filter norms equal"),
+    (_LITERAL, "equal turning", "the same, filters turn equally"),
     (_NARROW, DRAWN, "16x2d less 1x16d, as drawn"),
     (_NARROW, "both at 2.0", "the same, filter norms both 2.0"),
     (_NARROW, "both at 0.125", "the same, filter norms both 0.125"),

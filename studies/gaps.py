@@ -26,6 +26,7 @@ from scipy.stats import t as student
 
 ROOT = Path(__file__).parent
 LEAST = 5  # pairs of a sentence
+MARGIN = 0.5  # points, below which a difference does not matter
 DRAWN = "as drawn"
 csv.field_size_limit(2**24)
 
@@ -47,6 +48,7 @@ class Family:
     own      images of the set's own test part, which come first; all others were left over of its training part
     seeds    that it was declared with
     between  if it is how a gap differs from an earlier one that decides: the earlier one's name and its own
+    later    a gap that was declared when the others were known, with a sentence of its own (`alone`)
     """
 
     gaps: dict[str, tuple[Arm, Arm]]
@@ -55,9 +57,12 @@ class Family:
     own: int
     seeds: int = 10
     between: tuple[str, str] | None = None
+    later: str | None = None
 
 
-def _family(stem: str, one: str, several: str, primary: str, **more: tuple[Arm, Arm]) -> Family:
+def _family(
+    stem: str, one: str, several: str, primary: str, later: str | None = None, **more: tuple[Arm, Arm]
+) -> Family:
     drawn, groups = stem, f"{stem.removesuffix('_fan_out')}_groups"
     gaps = {
         DRAWN: (Arm(drawn, several), Arm(drawn, one)),
@@ -65,7 +70,7 @@ def _family(stem: str, one: str, several: str, primary: str, **more: tuple[Arm, 
         **more,
         "change": (Arm(groups, several), Arm(drawn, several)),
     }
-    return Family(gaps, primary, "change", own=10_000)
+    return Family(gaps, primary, "change", own=10_000, later=later)
 
 
 def _strength(stem: str, one: str, several: str, arms: dict[str, str]) -> Family:
@@ -74,6 +79,7 @@ def _strength(stem: str, one: str, several: str, arms: dict[str, str]) -> Family
     return Family(gaps, last, last, own=10_000, seeds=6, between=(first, last))
 
 
+_LITERAL = "literal_16px_cifar10_jpeg"
 _NARROW, _ONE, _SEVERAL = "init_narrow_cifar10_jpeg", "29-1x16d-w64", "29-16x2d-w64"
 FAMILIES = {
     "init_narrow_cifar10_jpeg": _family(
@@ -86,7 +92,14 @@ FAMILIES = {
             "fan_in": (Arm(f"{_NARROW}_fan_in", _SEVERAL), Arm(f"{_NARROW}_fan_in", _ONE)),
         },
     ),
-    "literal_16px_cifar10_jpeg": _family("literal_16px_cifar10_jpeg", "29-1x64d", "29-32x4d", "equal norm"),
+    _LITERAL: _family(
+        _LITERAL,
+        "29-1x64d",
+        "29-32x4d",
+        "equal norm",
+        "equal turning",
+        **{"equal turning": (Arm(f"{_LITERAL}_turn", "29-32x4d"), Arm(_LITERAL, "29-1x64d"))},
+    ),
     "literal_cifar10_jpeg": _family("literal_cifar10_jpeg", "29-1x64d", "29-32x4d", "equal norm"),
     "recipe_strength_16px_cifar10_jpeg": _strength(
         "recipe_strength_16px_cifar10_jpeg",
@@ -101,6 +114,13 @@ SENTENCES = {
     "holds": "holds: at equal filter norm several paths are better too",
     "explains": "explains: at equal filter norm the gap no longer holds, so it was the initialisation",
     "cannot tell": "cannot tell: neither does the gap hold at equal filter norm, nor is it known to have changed",
+}
+ALONE = {
+    "too few": FEW,
+    "equal": "equal: the difference is smaller than the margin",
+    "better": "better: several paths are better",
+    "worse": "worse: several paths are worse",
+    "cannot tell": "cannot tell: neither is the difference known to be there, nor to be smaller than the margin",
 }
 STRENGTHS = {
     "too few": FEW,
@@ -130,9 +150,17 @@ class Gap:
     @property
     def interval(self) -> tuple[float, float]:
         """Ends of the 95 % interval; NaN for one pair, or pairs that do not vary."""
+        return self._interval(0.95)
+
+    def is_within(self, margin: float) -> bool:
+        """Whether the 90 % interval lies within the margin on both sides of zero."""
+        low, high = self._interval(0.9)
+        return -margin < low and high < margin
+
+    def _interval(self, level: float) -> tuple[float, float]:
         if not self._spread:
             return (math.nan, math.nan)
-        half = float(student.ppf(0.975, self.n - 1)) * self._spread / math.sqrt(self.n)
+        half = float(student.ppf((1 + level) / 2, self.n - 1)) * self._spread / math.sqrt(self.n)
         return (self.mean - half, self.mean + half)
 
     @property
@@ -198,6 +226,16 @@ def verdict(family: Family, root: Path = ROOT) -> str:
     return "explains" if drawn.interval[1] < 0 < change.interval[0] else "cannot tell"
 
 
+def alone(found: Gap) -> str:
+    """What the declaration of a gap on its own says: `equal`, `better`, `worse`, `cannot tell` or `too few`."""
+    low, high = found.interval
+    if found.n < LEAST:
+        return "too few"
+    if found.is_within(MARGIN):
+        return "equal"
+    return "better" if high < 0 else "worse" if low > 0 else "cannot tell"
+
+
 def lines(name: str, family: Family, root: Path = ROOT) -> Iterator[str]:
     """The family's gaps as a table of text, and its sentence."""
     yield f"{name}: points of test error, paired by seed, t interval of 95 %"
@@ -226,6 +264,8 @@ def lines(name: str, family: Family, root: Path = ROOT) -> Iterator[str]:
             yield f"    {part}: {_numbers(moved(family, images, root))}"
     so_far = f"preliminary, {whole} of {family.seeds} declared pairs: " if whole < family.seeds else ""
     yield f"  {so_far}{sentences[verdict(family, root)]}"
+    if family.later is not None and (found := gap(family.gaps[family.later], slice(None), root)).n:
+        yield f"  {family.later}, declared later: {ALONE[alone(found)]}"
     if family.between is not None and whole >= LEAST:  # not declared, and beside the sentence, which is of sizes alone
         (low, high), (other_low, other_high) = (
             gap(family.gaps[name], slice(None), root).interval for name in family.between

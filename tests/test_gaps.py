@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from types import ModuleType
 
 import numpy as np
@@ -154,6 +155,21 @@ def test_whether_a_gap_shrinks_is_judged_seed_by_seed(
     assert "change: long less plain, seed by seed" in told
 
 
+@pytest.mark.parametrize(
+    ("points", "word"),
+    [
+        ([0.1, -0.2, 0.15, -0.1, 0.05], "equal"),
+        ([-0.4, -0.42, -0.41, -0.4, -0.39], "equal"),  # clear, and less than the margin
+        ([-1.0, -1.4, -0.9, -1.2, -1.1], "better"),
+        ([1.0, 1.4, 0.9, 1.2, 1.1], "worse"),
+        ([-1.0, 1.4, 0.9, -1.2, 1.1], "cannot tell"),
+        ([-1.0, -1.4, -0.9, -1.2], "too few"),
+    ],
+)
+def test_a_gap_that_was_declared_later_has_a_sentence_of_its_own(points: list[float], word: str) -> None:
+    assert gaps.alone(gaps.Gap({("A", seed): value for seed, value in enumerate(points)}, 0)) == word
+
+
 @pytest.mark.parametrize("name", gaps.FAMILIES)
 def test_recorded_errors_are_those_of_the_record(name: str) -> None:
     family = gaps.FAMILIES[name]
@@ -244,3 +260,66 @@ def test_the_figure_of_the_gaps_is_what_its_script_draws(tmp_path: Path) -> None
     command = [sys.executable, str(STUDIES / "draw_gaps.py"), str(drawn)]
     subprocess.run(command, check=True, capture_output=True, cwd=STUDIES.parent)
     assert drawn.read_text(encoding="utf-8") == (STUDIES.parent / "docs/gaps.svg").read_text(encoding="utf-8")
+
+
+def test_what_is_told_of_the_literal_pair_is_what_the_script_computes() -> None:
+    said, found = told_by_the_script("literal_16px")
+    family = gaps.FAMILIES["literal_16px_cifar10_jpeg"]
+    readme, results, head, note = (
+        " ".join(word for word in (STUDIES.parent / path).read_text(encoding="utf-8").split() if word != "#")
+        for path in (
+            *("README.md", "docs/results.md", "conf/study/literal_16px_cifar10_jpeg.yaml"),
+            "studies/literal_16px_cifar10_jpeg/note.txt",
+        )
+    )
+    drawn, equal, change = (found[name] for name in ("as drawn", "equal norm", "change"))
+    assert gaps.verdict(family) == "explains"
+    assert "**at equal filter norm the gap no longer holds, so it was the initialisation.**" in results
+    assert ("preliminary" in said) == ("preliminary" in results.split("## 32x4d against")[1].split("## ")[0])
+    better = drawn[0].lstrip("-"), drawn[2].lstrip("-"), drawn[1].lstrip("-")
+    assert f"32 paths beat one by {better[0]} points of test error (95 % interval {better[1]} to {better[2]})" in readme
+    worse = equal[0].lstrip("+"), *equal[1:3]
+    assert f"worse by {worse[0]} points ({worse[1]} to {worse[2]}): by the rule" in readme
+    assert f"{better[0]} points better (95 % interval {better[1]} to {better[2]})" in note
+    assert f"{worse[0]} points worse ({worse[1]} to {worse[2]})" in note
+    assert f"by {better[0]} points at full width" in results
+    assert f"worse by {worse[0]} points at full width" in results
+    assert f"loses {change[0].lstrip('+')} points ({change[1]} to {change[2]}, n = {change[3]})" in results
+    for name, label in (
+        ("as drawn", "as drawn, 2.0 and 0.0625"),
+        ("equal norm", "both 2.0 (`recipe.init=fan_out_groups`)"),
+    ):
+        rows = [gaps.gap(family.gaps[name], part) for part in (slice(None), slice(10_000), slice(10_000, None))]
+        cells = " | ".join(f"{one.mean:+.2f}, {one.interval[0]:.2f} to {one.interval[1]:.2f}" for one in rows)
+        assert f"| {label} | {cells} | {rows[0].n} |" in results
+        mean, low, high, n = found[name]
+        assert f"{mean} " in head
+        assert f"({low} to {high})" in head or f"(95 % interval {low} to {high})" in head
+        assert f"n = {n}" in head
+    turned = {
+        arm: fmean(float(row["degrees"]) for row in rows_of_filters(*arm))
+        for arm in ((name, setting) for name, setting in (("", "29-1x64d"), ("", "29-32x4d"), ("_groups", "29-32x4d")))
+    }
+    one, fast, slow = turned.values()
+    assert (
+        f"turns by {one:.1f} degrees in 1x64d, by {fast:.1f} in 32x4d as drawn and by {slow:.1f} at equal norm"
+        in results
+    )
+    assert (
+        f"turn {fast / one:.1f} times as fast as those of one path as drawn, {one / slow:.1f} times as slowly"
+        in results
+    )
+
+
+def rows_of_filters(arm: str, setting: str) -> list[dict[str, str]]:
+    """The rows of filters.csv of all runs of a setting in an arm of the literal pair."""
+    found = []
+    for folder in STUDIES.glob(f"literal_16px_cifar10_jpeg{arm}*"):
+        if re.fullmatch(rf"literal_16px_cifar10_jpeg{arm}(-\d+)?", folder.name):
+            runs = {
+                row["run"]
+                for row in gaps._table(folder / "runs.csv")
+                if row["setting"] == setting and row["status"] == "ok"
+            }
+            found += [row for row in gaps._table(folder / "filters.csv") if row["run"] in runs]
+    return found

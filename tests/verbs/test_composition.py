@@ -51,6 +51,7 @@ COMPOSED: dict[str, tuple[str, str]] = {
     "init_narrow_cifar10_jpeg_quarter": ("e637e278ed87", "6813f0f6b5fc"),
     "literal_16px_cifar10_jpeg": ("7bca17b1beea", "837082555e37"),
     "literal_16px_cifar10_jpeg_groups": ("cf9ab5f220c3", "6ea235aae077"),
+    "literal_16px_cifar10_jpeg_turn": ("b9e0cc52d014", "814db1c33c3c"),
     "literal_cifar10_jpeg": ("c85c67426a90", "a04396316b1a"),
     "literal_cifar10_jpeg_groups": ("7122953b50b0", "f6259939a416"),
     "neighbours": ("eed634c11737", "6a59e64317b3"),

@@ -58,6 +58,7 @@ FIRST_FIGURE: dict[str, Kind] = {
     "init_narrow_cifar10_jpeg_groups": "list",
     "init_narrow_cifar10_jpeg_quarter": "list",
     "literal_16px_cifar10_jpeg_groups": "list",
+    "literal_16px_cifar10_jpeg_turn": "list",
     "literal_cifar10_jpeg_groups": "list",
     "neighbours": "list",
     "pareto": "front",
