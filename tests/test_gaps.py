@@ -301,6 +301,11 @@ def test_what_is_told_of_the_literal_pair_is_what_the_script_computes() -> None:
         for arm in ((name, setting) for name, setting in (("", "29-1x64d"), ("", "29-32x4d"), ("_groups", "29-32x4d")))
     }
     one, fast, slow = turned.values()
+    recipes = " ".join((STUDIES.parent / "docs/recipes.md").read_text(encoding="utf-8").split())
+    assert (
+        f"1x64d turns by {one:.1f} degrees, one of 32x4d by {fast:.1f} as drawn and by {slow:.1f} at the same"
+        in recipes
+    )
     assert (
         f"turns by {one:.1f} degrees in 1x64d, by {fast:.1f} in 32x4d as drawn and by {slow:.1f} at equal norm"
         in results
