@@ -291,7 +291,7 @@ def _refuse_strange(verb: str, words: list[_Word]) -> None:
         key = word.key or ""
         if key not in ("cfg", "json") and not is_flag(key) and not is_key(key):
             shown = key if key.startswith("-") else word.text if word.value != "true" else f"--{key}"
-            near = hint(key.lstrip("-"), ABOUT)
+            near = hint(key.lstrip("-"), [*ABOUT])
             raise InputError(f"{shown}: is no option{near}; {command_for('', '--help')} shows all that there is")
 
 
