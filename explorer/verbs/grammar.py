@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from explorer.host.commands import ABOUT, VERBS, command_for
+from explorer.host.commands import ABOUT, VERBS, command_for, program_here
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint
 from explorer.record.folder import CONFIG, STUDIES, study_folder
@@ -292,7 +292,7 @@ def _refuse_strange(verb: str, words: list[_Word]) -> None:
         if key not in ("cfg", "json") and not is_flag(key) and not is_key(key):
             shown = key if key.startswith("-") else word.text if word.value != "true" else f"--{key}"
             near = hint(key.lstrip("-"), [*ABOUT])
-            raise InputError(f"{shown}: is no option{near}; {command_for('', '--help')} shows all that there is")
+            raise InputError(f"{shown}: is no option{near}; {program_here()} --help shows all that there is")
 
 
 def unknown_study(verb: str, name: str, shipped: list[str], keys: tuple[str, ...] = ()) -> InputError:

@@ -30,6 +30,7 @@ FILLED = {
     "file": "studies/equal_params/config.yaml",
     "f'{withheld[0]}=...'": "engine.address=10.0.0.1:6379",
     "f'name={config.fork}'": "name=again",
+    "f'name={folder.name}'": "name=again",
     "f'name={name[:90]}-weights'": "name=equal_params-weights",
     "'plan' if verb == 'plan' else ''": "plan",
     "f'data={name}'": "data=digits",
