@@ -117,7 +117,7 @@ def test_whatever_ranks_shapes_starts_their_filters_at_one_norm_and_what_reprodu
         assert norms == {0.125}
     elif name.startswith("recipe_strength"):  # under the initialisation that its header declares
         assert (recipe.init, recipe.init_gain) == ("fan_out_groups", 1.0)
-    elif not name.endswith(("_groups", "_quarter", "_fan_in")):
+    elif not name.endswith(("_groups", "_quarter", "_fan_in", "_turn")):
         assert (recipe.init, recipe.init_gain) == ("fan_out", 1.0)
 
 
