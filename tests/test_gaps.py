@@ -198,13 +198,17 @@ def told_by_the_script(family: str) -> tuple[str, dict[str, list[str]]]:
     return said, found
 
 
+def words_of(path: str) -> str:
+    """The words of a file of the project, in one line; the marks of a comment are left out."""
+    text = (STUDIES.parent / path).read_text(encoding="utf-8")
+    return " ".join(word for word in text.split() if word != "#")
+
+
 def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
     said, found = told_by_the_script("init_narrow")
     assert "explains" in said.split("preliminary")[1].splitlines()[0]
     paths = ("docs/results.md", "docs/recipes.md", "README.md", "studies/equal_params_cifar10_jpeg/note.txt")
-    results, recipes, readme, note = (
-        " ".join((STUDIES.parent / path).read_text(encoding="utf-8").split()) for path in paths
-    )
+    results, recipes, readme, note = map(words_of, paths)
     for mean, low, high, n in (own for name, own in found.items() if name in ("as drawn", "both at 2.0", "fan_in")):
         assert f"| {mean}, {low} to {high} | {n} |" in results
     change, drawn, large, small = (found[key] for key in ("change", "as drawn", "both at 2.0", "both at 0.125"))
@@ -228,7 +232,7 @@ def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
 
 def test_what_is_told_of_recipes_is_what_the_script_computes_beside_what_others_published() -> None:
     said, found = told_by_the_script("recipe_strength")
-    results = " ".join((STUDIES.parent / "docs/results.md").read_text(encoding="utf-8").split())
+    results = words_of("docs/results.md")
     names = {
         "plain, 8 epochs": "plain 8",
         "plain, 32 epochs": "plain 32",
@@ -265,13 +269,9 @@ def test_the_figure_of_the_gaps_is_what_its_script_draws(tmp_path: Path) -> None
 def test_what_is_told_of_the_literal_pair_is_what_the_script_computes() -> None:
     said, found = told_by_the_script("literal_16px")
     family = gaps.FAMILIES["literal_16px_cifar10_jpeg"]
-    readme, results, head, note = (
-        " ".join(word for word in (STUDIES.parent / path).read_text(encoding="utf-8").split() if word != "#")
-        for path in (
-            *("README.md", "docs/results.md", "conf/study/literal_16px_cifar10_jpeg.yaml"),
-            "studies/literal_16px_cifar10_jpeg/note.txt",
-        )
-    )
+    readme, results = words_of("README.md"), words_of("docs/results.md")
+    head = words_of("conf/study/literal_16px_cifar10_jpeg.yaml")
+    note = words_of("studies/literal_16px_cifar10_jpeg/note.txt")
     drawn, equal, change = (found[name] for name in ("as drawn", "equal norm", "change"))
     assert gaps.verdict(family) == "explains"
     assert "**at equal filter norm the gap no longer holds, so it was the initialisation.**" in results
@@ -301,7 +301,7 @@ def test_what_is_told_of_the_literal_pair_is_what_the_script_computes() -> None:
         for arm in ((name, setting) for name, setting in (("", "29-1x64d"), ("", "29-32x4d"), ("_groups", "29-32x4d")))
     }
     one, fast, slow = turned.values()
-    recipes = " ".join((STUDIES.parent / "docs/recipes.md").read_text(encoding="utf-8").split())
+    recipes = words_of("docs/recipes.md")
     assert (
         f"1x64d turns by {one:.1f} degrees, one of 32x4d by {fast:.1f} as drawn and by {slow:.1f} at the same"
         in recipes

@@ -207,7 +207,7 @@ def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Pl
     problems = [found for found in problems if _was_meant(found["loc"], tree)] or problems
     problem = problems[0]
     path, value = _located(problem["loc"], tree)
-    same = [other["msg"] for other in problems if _located(other["loc"], tree)[0] == path]
+    same = [other for other in problems if _located(other["loc"], tree)[0] == path]
     key = ".".join(path)
     if problem["type"] in ("missing", "missing_argument"):
         if path[-1].isdigit():  # of a pair
@@ -225,12 +225,16 @@ def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Pl
         if axis in axes and (path == ("space",) or path[:-1] == ("spaces",)):
             return f"{key}.{reason}{place((*path, axis))}"
         return f"{key}: {reason}{place(path)}"
-    message = " or ".join(dict.fromkeys(same)).replace("Input should be", "must be").replace("or must be", "or")
+    message = (
+        " or ".join(dict.fromkeys(other["msg"] for other in same))
+        .replace("Input should be", "must be")
+        .replace("or must be", "or")
+    )
     mapping = "a range {low: ..., high: ...}" if path[0] == "space" and len(path) > 1 else _mapping(path, value, kind)
     if problem["type"] == "too_short":
         message = "must have at least one item"
     message = message.replace("valid array", "list of values").replace("an object", mapping)
-    if {"greater_than", "greater_than_equal"} <= {other["type"] for other in problems}:  # a number or a share
+    if {"greater_than", "greater_than_equal"} <= {other["type"] for other in same}:  # a number or a share
         message = "must be a whole number of 1 or more, or a share between 0 and 1"
     for theirs, ours in _PHRASES.items():
         message = message.replace(theirs, ours)

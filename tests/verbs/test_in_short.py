@@ -145,6 +145,10 @@ def test_what_can_be_wrong_with_a_folder_is_said(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=re.escape(said)):
             read_command([STUDY, "data=odd", *words])
+    with pytest.raises(
+        InputError, match=r"=0: must be greater than or equal to 1( \(|$)"
+    ):  # of two keys each has its own words
+        read_command([STUDY, "data=odd", "recipe.epochs=0", "recipe.learning_rate=0"])
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="holds no folders; allowed: one folder of images for each class"):
         read_command([STUDY, "data=none"])
