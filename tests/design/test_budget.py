@@ -61,7 +61,7 @@ def test_a_budget_out_of_reach_names_the_neighbours_on_both_sides() -> None:
 
 
 def test_a_budget_below_the_narrowest_design_names_the_one_neighbour() -> None:
-    with pytest.raises(ValueError, match=r"nearest: 29-32x1d \([\d,]+, \+[\d,.]+ %\)$"):
+    with pytest.raises(ValueError, match=r"nearest: 29-32x1d \([\d,]+, \+[\d,.]+ %\); choose"):
         solve_bottleneck_width(parse_name("29-32x1d"), budget("params", 1000, 0.05), CIFAR)
 
 
