@@ -1,4 +1,4 @@
-"""The declared gaps between recorded studies of one dose and the same seeds, from their csv files and scipy alone.
+"""The declared gaps between recorded studies of one dose and the same seeds, from csv files, numpy and scipy alone.
 
     python studies/gaps.py            every declared family whose studies are recorded
     python studies/gaps.py literal    those whose name begins so
@@ -21,7 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import TypeAlias
 
+import numpy as np
 from scipy.stats import t as student
 
 ROOT = Path(__file__).parent
@@ -29,6 +31,8 @@ LEAST = 5  # pairs of a sentence
 MARGIN = 0.5  # points, below which a difference does not matter
 DRAWN = "as drawn"
 csv.field_size_limit(2**24)
+
+Wrong: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,7 @@ class _Ended:
     """A run that ended: its status, the processor, and which test images it got wrong, those of the set's own first."""
 
     ok: bool
-    wrong: tuple[bool, ...]
+    wrong: Wrong
 
 
 def gap(arms: tuple[Arm, Arm], part: slice, root: Path = ROOT) -> Gap:
@@ -291,7 +295,7 @@ def _runs(arm: Arm, root: Path) -> dict[tuple[str, int], _Ended]:
         right = {row["run"]: _bits(row) for row in _table(folder / "correct.csv")}
         for row in _table(folder / "runs.csv"):
             if row["setting"] == arm.setting and row["status"] in ("ok", "diverged", "out_of_memory"):
-                wrong = tuple(not bit for bit in right.get(row["run"], ()))
+                wrong = ~right.get(row["run"], np.zeros(0, np.bool_))
                 found[(row["device"], int(row["seed"]))] = _Ended(row["status"] == "ok", wrong)
     return found
 
@@ -303,13 +307,13 @@ def _table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _bits(row: dict[str, str]) -> list[bool]:
-    packed = base64.b64decode(row["bits"])
-    return [bool(packed[place // 8] >> (7 - place % 8) & 1) for place in range(int(row["images"]))]
+def _bits(row: dict[str, str]) -> Wrong:
+    packed = np.frombuffer(base64.b64decode(row["bits"]), np.uint8)
+    return np.unpackbits(packed, count=int(row["images"])) == 1
 
 
-def _error(wrong: tuple[bool, ...]) -> float:
-    return sum(wrong) / len(wrong)
+def _error(wrong: Wrong) -> float:
+    return int(wrong.sum()) / len(wrong)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import fuzz
+from tests.conftest import broadly
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -16,7 +17,9 @@ def place() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("target", "executions"),
-    [("tables", 500), ("values", 8), ("columns", 60), ("files", 300), ("names", 5000), ("settings", 30)],
+    broadly(
+        [("tables", 500), ("values", 8), ("columns", 60), ("files", 300), ("names", 5000), ("settings", 30)], fast=3
+    ),
 )
 def test_a_reader_gives_what_was_written_or_refuses_in_one_line(target: str, executions: int) -> None:
     for number in range(executions):

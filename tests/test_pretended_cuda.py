@@ -34,7 +34,7 @@ from explorer.training.peak_memory import peak_memory
 from explorer.training.results import Limits
 from explorer.training.streams import stream
 from tests import pretended_cuda as pretended
-from tests.conftest import TINY, undrawn
+from tests.conftest import TINY, broadly, undrawn
 from tests.pretended_cuda import CountsOperators, Notes
 from tests.test_layers import FILES, PACKAGE, ROOT
 from tests.training.test_image_sources import config, pictures, write_parquet
@@ -71,7 +71,7 @@ def trained(run: Run) -> tuple[list[EpochResult], Outcome]:
     return [replace(one, seconds=0.0) for one in curve], replace(outcome, seconds=0.0, images_per_second=None)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=["plain", "every augmentation", "adaptive", "mixed"])
+@pytest.mark.parametrize("recipe", broadly(RECIPES), ids=["plain", "every augmentation", "adaptive", "mixed"])
 def test_a_run_on_the_pretended_gpu_has_the_bits_of_one_on_the_cpu_in_whole_graphs(cuda: Notes, recipe: Recipe) -> None:
     plain = replace(GPU, precision="float32")
     found = trained(a_run(recipe, plain))

@@ -385,6 +385,7 @@ def test_the_best_form_of_a_convolution_is_the_fastest_exact_one_with_channels_l
     assert chosen == {"6>6_k3_s1_g2_8px": 1, "12>12_k3_s2_g2_8px": 2}
 
 
+@pytest.mark.real
 def test_where_time_is_up_the_rest_is_left_out(tmp_path: Path) -> None:
     try:
         micro.main(tmp_path, 0.0, "cpu")

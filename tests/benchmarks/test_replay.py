@@ -33,6 +33,7 @@ def config() -> StudyConfig:
     return read_command([*TINY, "budget=none", "space.bottleneck_width=[4]"]).study
 
 
+@pytest.mark.real
 def test_where_early_errors_tell_all_stopping_finds_better_designs_than_chance(config: StudyConfig) -> None:
     found = replay(crossing(0.0), config, scope_of(config), draws=20)
     assert set(found.regrets) == {*KINDS, LINEAR}

@@ -61,6 +61,7 @@ def study() -> StudyConfig:
     return read_command([*others, "engine=slurm", "engine.executor=local", "engine.gpus=0", "engine.jobs=2"]).study
 
 
+@pytest.mark.real
 def test_a_question_whose_job_is_lost_goes_to_another_job(
     jobs: list[StandIn], study: StudyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_question_whose_job_is_lost_goes_to_another_job(
     engine.close()
 
 
+@pytest.mark.real
 def test_a_job_that_the_queue_has_again_gives_its_runs_to_another_and_gets_none(
     jobs: list[StandIn], study: StudyConfig
 ) -> None:

@@ -111,6 +111,7 @@ def test_a_locale_of_ascii_opens_names_of_other_letters_and_prints_escapes(tmp_p
     assert ESCAPED in done.stdout.decode("ascii")
 
 
+@pytest.mark.real
 def test_files_of_text_are_read_and_written_as_utf_8_whatever_the_locale() -> None:
     # What is trained with reads numbers and its own C, and counts as changed when its text is.
     paths = [path for path in (ROOT / "explorer").rglob("*.py") if "training" not in path.parts]

@@ -4,6 +4,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
+import pytest
 
 from benchmarks.synthetic import synthetic
 from explorer.analysis.finding import find
@@ -104,6 +105,7 @@ def test_the_same_study_gives_the_same_bytes() -> None:
     assert render_page(study()) == render_page(study())
 
 
+@pytest.mark.real
 def test_a_page_is_small() -> None:
     assert len(render_page(study())) < 2.2e6
     large = synthetic(read_command(["study=equal_params"]).study, runs=1000, epochs=100)

@@ -100,6 +100,7 @@ def test_marks_differ_without_colour() -> None:
     assert len({str(vars(line)["_dash_pattern"]) for line in axes.lines}) == len(PALETTE)
 
 
+@pytest.mark.real
 def test_the_same_figure_gives_the_same_bytes_with_fonts_embedded(
     recorded: dict[str, OpenedStudy], tmp_path: Path
 ) -> None:

@@ -137,6 +137,7 @@ def test_strips_are_as_many_as_the_eye_can_tell_and_each_as_many_paths() -> None
     assert THINNEST * EM > 3
 
 
+@pytest.mark.real
 def test_the_numbers_of_the_picture_are_those_of_the_finding(workplace: Path) -> None:
     found = study("study=equal_params", "study.robustness=[init]")
     made_up_checks(found.config, error=error)

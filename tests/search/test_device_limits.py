@@ -90,6 +90,7 @@ def test_a_latency_limited_search_trains_what_is_within_and_times_few_of_the_oth
     assert not again.asked, "a finished study measures nothing"
 
 
+@pytest.mark.real
 def test_passes_that_something_disturbed_are_timed_again(start: Callable[..., Timing]) -> None:
     engine = start(*WIDE, "search.designs=4", "search.baseline=0", "budget.latency.most=30", disturbs=True)
     record = load(FOLDER)

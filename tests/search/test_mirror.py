@@ -94,6 +94,7 @@ def test_a_deleted_or_damaged_mirror_is_made_anew(folder: Path, trials: Trials) 
         assert_equal(folder, trials)
 
 
+@pytest.mark.real
 def test_seeds_added_later_open_a_told_trial_again(folder: Path, tiny: StudyConfig) -> None:
     for seeds in (1, 2):
         trials = open_trials("tiny", plan_of(tiny).settings, seeds)
@@ -221,7 +222,7 @@ CRAFTED = {
 }
 
 
-@pytest.mark.parametrize("script", CRAFTED.values(), ids=CRAFTED)
+@pytest.mark.parametrize("script", broadly(CRAFTED.values(), fast=2), ids=[*CRAFTED])
 def test_a_database_that_others_have_made_up_is_made_anew_without_being_read(
     folder: Path, trials: Trials, script: str
 ) -> None:

@@ -146,6 +146,7 @@ def test_a_measured_limit_keeps_designs_from_being_trained_and_is_measured_once(
     assert "at most 16 thousands of weights" in page
 
 
+@pytest.mark.real
 def test_a_measured_objective_is_made_small_and_shown(
     start: Callable[..., Measuring], workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -247,6 +247,7 @@ def test_a_diverged_seed_counts_as_chance_at_the_rung(
     assert set(record.runs[record.runs["setting"] == first]["status"]) & {"diverged"}
 
 
+@pytest.mark.real
 def test_random_designs_stand_beside_a_search_and_are_not_stopped(start: Callable[..., Engine]) -> None:
     options = [*HALVING, "search.sampler=tpe", "search.designs=8"]
     engine = start(*options, "search.baseline=0.5", dies_after=3)

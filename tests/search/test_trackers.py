@@ -221,6 +221,7 @@ def values(items: Iterable[Any]) -> dict[str, Any]:
     return {one.nested_key[0] if one.nested_key else one.key: json.loads(one.value_json) for one in items}
 
 
+@pytest.mark.real
 def test_offline_runs_hold_the_curves_and_ends_of_all_runs(search: TrackedStudy, offline: Path) -> None:
     place = study.study_folder("tiny")
     for _ in range(2):  # the second finds all there
@@ -421,6 +422,7 @@ def test_of_what_keeps_a_tracker_from_being_written_the_first_reason_is_told(
     assert [record.args for record in caplog.records] == [("mlflow", "refused"), ("mlflow", "another name")]
 
 
+@pytest.mark.real
 def test_nothing_is_written_while_times_are_measured(small: Path) -> None:
     with Trackers(small, ("tensorboard",), period=3600) as kept:
         pid = kept._kept[0]._process.pid  # type: ignore[union-attr]

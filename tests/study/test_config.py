@@ -35,6 +35,7 @@ def test_the_shipped_study_composes_to_the_papers_five_cardinalities() -> None:
     assert (config.name, config.space.cardinality, config.space.depth) == ("equal_params", (1, 2, 4, 8, 32), (29,))
 
 
+@pytest.mark.real
 def test_every_shipped_choice_of_every_group_composes() -> None:
     found = groups()
     assert len(found.pop("study")) > 10  # each of them is planned in tests/verbs/test_composition.py

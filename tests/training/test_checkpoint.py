@@ -123,6 +123,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
     assert told(keeping) == [f"goes on after step 4 of epoch {after + 1}"]
 
 
+@pytest.mark.real
 def test_a_run_with_a_split_of_its_own_goes_on_with_the_same_one(tiny: StudyConfig, keeping: Checkpointing) -> None:
     run = run_with(replace(tiny, data=replace(tiny.data, split_seed="each")))
     runs = [replace(run, seed=seed) for seed in (0, 1)]

@@ -296,6 +296,7 @@ def test_a_record_of_an_earlier_version_is_exported_where_its_images_are(
     assert "environment.json has another mean than the study's images" in capsys.readouterr().err
 
 
+@pytest.mark.real
 def test_many_answers_unlike_the_record_are_rounding_only_of_weights_that_are_shown_to_be_the_runs(
     copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -315,6 +315,7 @@ BLOCKS = {"loose": ex.Block(Loose, layers=3)}
 """
 
 
+@pytest.mark.real
 def test_a_file_as_people_write_it_is_exported_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 

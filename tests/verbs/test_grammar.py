@@ -14,7 +14,7 @@ from explorer.verbs import table
 from explorer.verbs.command_line import read_command
 from explorer.verbs.grammar import read_words
 from explorer.verbs.table import OWN_VERBS, NamedVerb, verb_of
-from tests.conftest import TINY
+from tests.conftest import TINY, broadly
 from tests.made_up import made_up
 
 TITLE = "Öl, 3 + 4"
@@ -159,7 +159,7 @@ def test_what_cannot_be_meant_is_one_line(tiny: Path, drawing: None, words: list
         read_command(words)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in OWN_VERBS or verb == "export"])
+@pytest.mark.parametrize("verb", broadly([verb for verb in VERBS if verb not in OWN_VERBS or verb == "export"], fast=8))
 def test_the_form_of_earlier_versions_names_the_study_of_every_verb(tiny: Path, verb: str) -> None:
     more = {"move": ["storage=none"], "predict": ["a.png"], "fork": ["recipe.epochs=3"]}.get(verb, [])
 

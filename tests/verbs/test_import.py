@@ -196,6 +196,7 @@ def test_with_json_the_studies_are_told_with_where_they_come_from(said: Said) ->
     assert first["settings"][0]["test_error"]["low"] is None
 
 
+@pytest.mark.real
 def test_every_verb_that_reads_goes_by_the_record(said: Said) -> None:
     said("import", str(PUBLIC), "data=svhn", "name=public")
     assert "lowest test error is 2.93 %" in said("public")
@@ -528,6 +529,7 @@ def test_axes_of_descendants_are_read_from_columns_and_their_usual_values_mean_n
     assert study.runs["setting"].tolist() == ["50-1x26d-s4"]
 
 
+@pytest.mark.real
 def test_networks_that_do_not_exist_here_are_counted_and_named(said: Said) -> None:
     rows = [
         {"model": f"{name}.a1_in1k", "top1": top1, "param_count": params}

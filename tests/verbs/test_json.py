@@ -188,6 +188,7 @@ def test_a_verdict_comes_with_the_numbers_of_its_finding(told: Told) -> None:
     assert found["error"].startswith("lost: no run came through")
 
 
+@pytest.mark.real
 def test_a_final_round_has_its_answer_beside_the_others(told: Told) -> None:
     best()
     found = told("report", "best")["final_round"]

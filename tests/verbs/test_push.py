@@ -199,6 +199,7 @@ def test_a_dry_run_writes_the_folders_and_asks_nobody(
     assert [one["config_name"] for one in parts][:2] == ["runs", "epochs"]
 
 
+@pytest.mark.real
 def test_what_cannot_be_pushed_is_said_in_one_line_before_anything_is_uploaded(
     small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

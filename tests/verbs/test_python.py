@@ -559,6 +559,7 @@ def test_what_only_our_own_training_can_do_is_refused(keys: dict[str, Any], line
         next(study(**{"data": ELSEWHERE, **contrast, **keys}).ask())
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_runs(example: Path) -> None:
     done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, env=_environment())

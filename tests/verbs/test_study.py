@@ -395,6 +395,7 @@ def test_ctrl_c_leaves_with_a_line_on_how_to_continue(workplace: Path) -> None:
     assert re.search(r"continue with: (\S+ -m )?explorer study=equal_params", " ".join(errors.decode().split()))
 
 
+@pytest.mark.real
 def test_more_seeds_continue_a_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(finished, tmp_path / "more")
     monkeypatch.chdir(tmp_path / "more")
