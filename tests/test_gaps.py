@@ -198,6 +198,9 @@ def told_by_the_script(family: str) -> tuple[str, dict[str, list[str]]]:
     return said, found
 
 
+SENTENCE = "\n  explains: at equal filter norm the gap no longer holds, so it was the initialisation"
+
+
 def words_of(path: str) -> str:
     """The words of a file of the project, in one line; the marks of a comment are left out."""
     text = (STUDIES.parent / path).read_text(encoding="utf-8")
@@ -206,28 +209,40 @@ def words_of(path: str) -> str:
 
 def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
     said, found = told_by_the_script("init_narrow")
-    assert "explains" in said.split("preliminary")[1].splitlines()[0]
-    paths = ("docs/results.md", "docs/recipes.md", "README.md", "studies/equal_params_cifar10_jpeg/note.txt")
-    results, recipes, readme, note = map(words_of, paths)
-    for mean, low, high, n in (own for name, own in found.items() if name in ("as drawn", "both at 2.0", "fan_in")):
+    assert SENTENCE in said
+    assert "preliminary" not in said
+    results, recipes, readme = map(words_of, ("docs/results.md", "docs/recipes.md", "README.md"))
+    head = words_of("conf/study/init_narrow_cifar10_jpeg_fan_out.yaml")
+    for name in ("as drawn", "both at 2.0", "both at 0.125", "fan_in"):
+        mean, low, high, n = found[name]
         assert f"| {mean}, {low} to {high} | {n} |" in results
+        assert f"{mean} ({low} to {high})" in head.replace("points of test error (95 % interval ", "(")
     change, drawn, large, small = (found[key] for key in ("change", "as drawn", "both at 2.0", "both at 0.125"))
 
     def less(points: str) -> str:
-        return points.lstrip("-")
+        return points.lstrip("+-")
 
     mean, low, high, n = change
-    assert f"loses {mean.lstrip('+')} points ({low} to {high}, n = {n})" in results
-    assert f"{less(drawn[0])} better ({less(drawn[2])} to {less(drawn[1])})" in note
-    assert f"{large[0].lstrip('+')} points worse (95 % interval {large[1]} to {large[2]}) with 2.0 for both" in note
-    assert f"{drawn[3]} of 10 pairs so far" in note
-    assert f"worse by {large[0].lstrip('+')} points ({large[1]} to {large[2]})" in readme
+    assert f"loses {less(mean)} points ({low} to {high}, n = {n})" in results
+    assert f"and 16 by {less(large[0])} at a quarter of it." in results
+    assert f"worse by {less(large[0])} points ({large[1]} to {large[2]}) at 2.0" in readme
+    assert f"by {less(small[0])} ({small[1]} to {small[2]}) at 0.125" in readme
     assert f"from {drawn[0]} to {large[0]} points" in recipes
-    mean, low, high, n = small
-    assert f"| {mean}, {low} to {high} | {n} |" in results
-    assert f"{mean.lstrip('+')} ({low} to {high}) with 0.125 for both" in note
-    assert f"by {mean.lstrip('+')} ({low} to {high}) at 0.125: preliminary, {n} of 10 declared pairs" in readme
-    assert f"it is {mean} ({low} to {high})" in recipes
+    assert f"it is {small[0]} ({small[1]} to {small[2]})" in recipes
+    better = f"{less(drawn[0])} ({less(drawn[2])} to {less(drawn[1])})"
+    worse = f"{less(large[0])} points (95 % interval {large[1]} to {large[2]}, ten declared pairs)"
+    beside = f"{small[0].lstrip('+')} ({small[1]} to {small[2]})"
+    for study in ("equal_params_tiny_imagenet_32px", "cardinality_or_width_cifar10_jpeg"):
+        assert f"worse by {worse} or by {beside}, not better by {better}." in words_of(f"studies/{study}/note.txt")
+    arms = [path.parent.name for path in STUDIES.glob("init_narrow_cifar10_jpeg_*/note.txt")]
+    assert len(arms) == 8
+    for study in ("equal_params_cifar10_jpeg", *arms):
+        note = words_of(f"studies/{study}/note.txt")
+        assert f"{less(large[0])} points worse" in note
+        assert f"{large[1]} to {large[2]})" in note
+        assert beside in note
+        assert f"{less(drawn[0])} " in note
+        assert f"{less(drawn[2])} to {less(drawn[1])})" in note
 
 
 def test_what_is_told_of_recipes_is_what_the_script_computes_beside_what_others_published() -> None:
