@@ -224,7 +224,7 @@ def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
 
     mean, low, high, n = change
     assert f"loses {less(mean)} points ({low} to {high}, n = {n})" in results
-    assert f"and 16 by {less(large[0])} at a quarter of it." in results
+    assert f"and 16 by {less(large[0])} at a quarter of it" in results
     assert f"worse by {less(large[0])} points ({large[1]} to {large[2]}) at 2.0" in readme
     assert f"by {less(small[0])} ({small[1]} to {small[2]}) at 0.125" in readme
     assert f"from {drawn[0]} to {large[0]} points" in recipes
@@ -311,6 +311,20 @@ def test_what_is_told_of_the_literal_pair_is_what_the_script_computes() -> None:
         assert f"{mean} " in head
         assert f"({low} to {high})" in head or f"(95 % interval {low} to {high})" in head
         assert f"n = {n}" in head
+    mean, low, high, n = found["equal turning"]
+    alike = f"{mean} ({low} to {high}, n = {n})"
+    assert f"32x4d less 1x64d is {mean} points ({low} to {high}, n = {n}). By its rule" in results
+    assert f"equal turning, declared later: {gaps.alone(gaps.gap(family.gaps['equal turning'], slice(None)))}" in said
+    assert f"differ from one by {mean} ({low} to {high})" in results
+    assert f"leave between {low} and {high} points" in results
+    assert f"the difference is {alike}" in readme
+    assert f"the difference is {alike}" in note
+    assert note == words_of("studies/literal_16px_cifar10_jpeg_turn/note.txt")
+    assert f"Found: {mean} points ({low} to {high}, n = {n})" in words_of(
+        "conf/study/literal_16px_cifar10_jpeg_turn.yaml"
+    )
+    angle = fmean(float(row["degrees"]) for row in rows_of_filters("_turn", "29-32x4d"))
+    assert f"turns by {angle:.1f} degrees an epoch, and" in results
     turned = {
         arm: fmean(float(row["degrees"]) for row in rows_of_filters(*arm))
         for arm in ((name, setting) for name, setting in (("", "29-1x64d"), ("", "29-32x4d"), ("_groups", "29-32x4d")))

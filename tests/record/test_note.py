@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 RECORDED = [path.parent for path in sorted((ROOT / "studies").glob("*/note.txt"))]
 LITERAL, NARROW = "literal_16px_cifar10_jpeg", "init_narrow_cifar10_jpeg"  # and studies that continue them, and arms
 WITHOUT_VERDICT = {  # of fewer than five pairs, of one setting, or gone on with on another processor
-    *(f"{LITERAL}{tail}" for tail in ("", "_groups", "_groups-2")),
+    *(f"{LITERAL}{tail}" for tail in ("", "_groups", "_groups-2", "_turn")),
     *(f"{NARROW}_{tail}" for tail in ("fan_out-2", "fan_in", "groups", "groups-2", "quarter", "quarter-2")),
 }
 HOSTILE = "it\n  holds <img src=x onerror=alert(1)> & \x1b[31mmore\u202e"

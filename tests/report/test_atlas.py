@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import math
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from explorer.record.records import Record
 from explorer.report.atlas import Effect, Group, Row, atlas_of, budget_of, effect_of, pooled_rows
 from explorer.report.atlas_runs import columns, differing, recipe_of, runs_of
 from explorer.report.index import Entry, entry_of, write_index
-from explorer.report.page import write_page
+from explorer.report.page import recorded_in, write_page
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 from tests.made_up import few_epochs, made_up, made_up_final
@@ -44,6 +45,17 @@ def unpacked(study: OpenedStudy) -> dict[str, list[Any]]:
         return one["numbers"] if "numbers" in one else [one["words"][at] if at >= 0 else None for at in one["at"]]
 
     return {name: values(one) for name, one in told["columns"].items()}
+
+
+def test_every_recorded_study_has_its_page_with_the_others_and_no_link_leads_to_what_is_not_there() -> None:
+    pages = {f"{folder.name}.html" for folder in RECORDED}
+    there = {path.name for path in (ROOT / "reports").glob("*.html")}
+    assert pages - there == set()
+    assert recorded_in(ROOT / "reports") == {folder.name for folder in RECORDED}
+    for name in (*sorted(pages), "recorded.html"):
+        links = re.findall(r'href="([^"#:]+)"', (ROOT / "reports" / name).read_text(encoding="utf-8"))
+        assert set(links) <= {*pages, "recorded.html"}, name
+        assert name == "recorded.html" or "recorded.html" in links
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda path: path.name)
