@@ -23,7 +23,7 @@ _LITERAL, _NARROW, _STRONG = (
 _ROWS = (
     (_LITERAL, DRAWN, "32x4d less 1x64d, as drawn"),
     (_LITERAL, "equal norm", "the same, filter norms equal"),
-    (_LITERAL, "equal turning", "the same, filters turn equally"),
+    (_LITERAL, "equal turning", "the same, about equal turning"),
     (_NARROW, DRAWN, "16x2d less 1x16d, as drawn"),
     (_NARROW, "both at 2.0", "the same, filter norms both 2.0"),
     (_NARROW, "both at 0.125", "the same, filter norms both 0.125"),
