@@ -292,11 +292,11 @@ def _runs(arm: Arm, root: Path) -> dict[tuple[str, int], _Ended]:
     found: dict[tuple[str, int], _Ended] = {}
     pattern = re.compile(rf"{re.escape(arm.study)}(-\d+)?")
     for folder in sorted(path for path in root.glob(f"{arm.study}*") if pattern.fullmatch(path.name)):
-        right = {row["run"]: _bits(row) for row in _table(folder / "correct.csv")}
+        wrong = {row["run"]: _wrong(row) for row in _table(folder / "correct.csv")}
         for row in _table(folder / "runs.csv"):
             if row["setting"] == arm.setting and row["status"] in ("ok", "diverged", "out_of_memory"):
-                wrong = ~right.get(row["run"], np.zeros(0, np.bool_))
-                found[(row["device"], int(row["seed"]))] = _Ended(row["status"] == "ok", wrong)
+                own = wrong.get(row["run"], np.zeros(0, np.bool_))
+                found[(row["device"], int(row["seed"]))] = _Ended(row["status"] == "ok", own)
     return found
 
 
@@ -307,9 +307,9 @@ def _table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _bits(row: dict[str, str]) -> Wrong:
-    packed = np.frombuffer(base64.b64decode(row["bits"]), np.uint8)
-    return np.unpackbits(packed, count=int(row["images"])) == 1
+def _wrong(row: dict[str, str]) -> Wrong:
+    right = np.frombuffer(base64.b64decode(row["bits"]), np.uint8)
+    return np.unpackbits(right, count=int(row["images"])) == 0
 
 
 def _error(wrong: Wrong) -> float:

@@ -198,18 +198,26 @@ def told_by_the_script(family: str) -> tuple[str, dict[str, list[str]]]:
     return said, found
 
 
-SENTENCE = "\n  explains: at equal filter norm the gap no longer holds, so it was the initialisation"
-
-
 def words_of(path: str) -> str:
     """The words of a file of the project, in one line; the marks of a comment are left out."""
     text = (STUDIES.parent / path).read_text(encoding="utf-8")
     return " ".join(word for word in text.split() if word != "#")
 
 
+def less(points: str) -> str:
+    """Points without their sign."""
+    return points.lstrip("+-")
+
+
+def better(gap: list[str]) -> list[str]:
+    """A gap below zero as the points by which several paths are better, and the ends of their interval."""
+    mean, low, high, _ = gap
+    return [less(mean), less(high), less(low)]
+
+
 def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
     said, found = told_by_the_script("init_narrow")
-    assert SENTENCE in said
+    assert f"\n  {gaps.SENTENCES['explains']}" in said
     assert "preliminary" not in said
     results, recipes, readme = map(words_of, ("docs/results.md", "docs/recipes.md", "README.md"))
     head = words_of("conf/study/init_narrow_cifar10_jpeg_fan_out.yaml")
@@ -218,10 +226,6 @@ def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
         assert f"| {mean}, {low} to {high} | {n} |" in results
         assert f"{mean} ({low} to {high})" in head.replace("points of test error (95 % interval ", "(")
     change, drawn, large, small = (found[key] for key in ("change", "as drawn", "both at 2.0", "both at 0.125"))
-
-    def less(points: str) -> str:
-        return points.lstrip("+-")
-
     mean, low, high, n = change
     assert f"loses {less(mean)} points ({low} to {high}, n = {n})" in results
     assert f"and 16 by {less(large[0])} at a quarter of it" in results
@@ -229,20 +233,23 @@ def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
     assert f"by {less(small[0])} ({small[1]} to {small[2]}) at 0.125" in readme
     assert f"from {drawn[0]} to {large[0]} points" in recipes
     assert f"it is {small[0]} ({small[1]} to {small[2]})" in recipes
-    better = f"{less(drawn[0])} ({less(drawn[2])} to {less(drawn[1])})"
+    gain, least, most = better(drawn)
     worse = f"{less(large[0])} points (95 % interval {large[1]} to {large[2]}, ten declared pairs)"
     beside = f"{small[0].lstrip('+')} ({small[1]} to {small[2]})"
     for study in ("equal_params_tiny_imagenet_32px", "cardinality_or_width_cifar10_jpeg"):
-        assert f"worse by {worse} or by {beside}, not better by {better}." in words_of(f"studies/{study}/note.txt")
+        assert f"worse by {worse} or by {beside}, not better by {gain} ({least} to {most})." in words_of(
+            f"studies/{study}/note.txt"
+        )
     arms = [path.parent.name for path in STUDIES.glob("init_narrow_cifar10_jpeg_*/note.txt")]
     assert len(arms) == 8
+    assert len({words_of(f"studies/{study}/note.txt") for study in arms}) == 1
     for study in ("equal_params_cifar10_jpeg", *arms):
         note = words_of(f"studies/{study}/note.txt")
         assert f"{less(large[0])} points worse" in note
         assert f"{large[1]} to {large[2]})" in note
         assert beside in note
-        assert f"{less(drawn[0])} " in note
-        assert f"{less(drawn[2])} to {less(drawn[1])})" in note
+        assert f"{gain} " in note
+        assert f"{least} to {most})" in note
 
 
 def test_what_is_told_of_recipes_is_what_the_script_computes_beside_what_others_published() -> None:
@@ -291,15 +298,15 @@ def test_what_is_told_of_the_literal_pair_is_what_the_script_computes() -> None:
     assert gaps.verdict(family) == "explains"
     assert "**at equal filter norm the gap no longer holds, so it was the initialisation.**" in results
     assert ("preliminary" in said) == ("preliminary" in results.split("## 32x4d against")[1].split("## ")[0])
-    better = drawn[0].lstrip("-"), drawn[2].lstrip("-"), drawn[1].lstrip("-")
-    assert f"32 paths beat one by {better[0]} points of test error (95 % interval {better[1]} to {better[2]})" in readme
-    worse = equal[0].lstrip("+"), *equal[1:3]
+    gain, least, most = better(drawn)
+    assert f"32 paths beat one by {gain} points of test error (95 % interval {least} to {most})" in readme
+    worse = less(equal[0]), *equal[1:3]
     assert f"worse by {worse[0]} points ({worse[1]} to {worse[2]}): by the rule" in readme
-    assert f"{better[0]} points better (95 % interval {better[1]} to {better[2]})" in note
+    assert f"{gain} points better (95 % interval {least} to {most})" in note
     assert f"{worse[0]} points worse ({worse[1]} to {worse[2]})" in note
-    assert f"by {better[0]} points at full width" in results
+    assert f"by {gain} points at full width" in results
     assert f"worse by {worse[0]} points at full width" in results
-    assert f"loses {change[0].lstrip('+')} points ({change[1]} to {change[2]}, n = {change[3]})" in results
+    assert f"loses {less(change[0])} points ({change[1]} to {change[2]}, n = {change[3]})" in results
     for name, label in (
         ("as drawn", "as drawn, 2.0 and 0.0625"),
         ("equal norm", "both 2.0 (`recipe.init=fan_out_groups`)"),
@@ -319,7 +326,9 @@ def test_what_is_told_of_the_literal_pair_is_what_the_script_computes() -> None:
     assert f"leave between {low} and {high} points" in results
     assert f"the difference is {alike}" in readme
     assert f"the difference is {alike}" in note
-    assert note == words_of("studies/literal_16px_cifar10_jpeg_turn/note.txt")
+    arms = [path.parent.name for path in STUDIES.glob("literal_16px_cifar10_jpeg*/note.txt")]
+    assert len(arms) == 5
+    assert {words_of(f"studies/{study}/note.txt") for study in arms} == {note}
     assert f"Found: {mean} points ({low} to {high}, n = {n})" in words_of(
         "conf/study/literal_16px_cifar10_jpeg_turn.yaml"
     )
